@@ -1,0 +1,39 @@
+"""workerd_pool: a prefork pool for any event loop.
+
+A template process imports the code once; children fork from it, belong to the supervisor, and run
+one opaque job at a time.  README.md is the contract.
+"""
+
+from __future__ import annotations
+
+from workerd_pool.contract import (
+    ChildInfo,
+    Death,
+    Job,
+    Listener,
+    Loop,
+    Report,
+    Runner,
+    Spec,
+)
+from workerd_pool.errors import PlatformError, PoolBusyError, PoolClosedError, PoolError, ProtocolError
+from workerd_pool.pool import Pool
+from workerd_pool.reaper import Reaper
+
+__all__ = [
+    "ChildInfo",
+    "Death",
+    "Job",
+    "Listener",
+    "Loop",
+    "PlatformError",
+    "Pool",
+    "PoolBusyError",
+    "PoolClosedError",
+    "PoolError",
+    "ProtocolError",
+    "Reaper",
+    "Report",
+    "Runner",
+    "Spec",
+]

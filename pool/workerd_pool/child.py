@@ -1,0 +1,193 @@
+"""A child: one process that runs one job at a time.
+
+It is forked twice by the template, so that it belongs to the supervisor; runs nothing before GO;
+reads one RUN at a time, so that what it has not read can be taken back; and leaves after DRAIN,
+or at once when the supervisor is gone.
+
+Exit codes: 0 after DRAIN or without a supervisor, 1 when it could not start, 70 for a fault of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from setproctitle import setproctitle
+
+from workerd_pool import frames, linux, quiet
+from workerd_pool.contract import Runner
+from workerd_pool.frames import Kind
+from workerd_pool.interrupt import Interrupt
+from workerd_pool.link import JobReport, Link
+
+EXIT_CANNOT_START = 1
+EXIT_BUG = 70
+ADOPTION_LIMIT = 60.0  # seconds; the intermediate process exits within a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What the template tells a child."""
+
+    supervisor: int
+    slot: int
+    name: str
+    down: int
+    up: int
+
+
+def live(birth: Birth, runner: Runner) -> NoReturn:
+    """The whole life of the forked process; never returns into the template's stack."""
+    code = EXIT_BUG
+    try:
+        os.setpgid(0, 0)
+        _be_adopted(birth.supervisor)
+        code = Child(birth, runner).main()
+    except BaseException:  # noqa: BLE001 - nothing may unwind into the template, and stderr tells
+        traceback.print_exc()
+    finally:
+        flush_streams()
+        os._exit(code)
+
+
+def _be_adopted(supervisor: int) -> None:
+    """Wait until the supervisor is the parent; PDEATHSIG set earlier would mean the intermediate's death."""
+    limit = time.monotonic() + ADOPTION_LIMIT
+    while os.getppid() != supervisor:
+        if time.monotonic() > limit:
+            os._exit(0)
+        time.sleep(0.0005)
+    linux.die_with_parent(supervisor)
+
+
+def flush_streams() -> None:
+    """Write out what Python still holds of stdout and stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            # Closed or replaced by task code; there is nowhere left to say so.
+            continue
+
+
+class Child:
+    """The loop over frames."""
+
+    def __init__(self, birth: Birth, runner: Runner) -> None:
+        self._runner = runner
+        self._prefix = f"workerd[{birth.name}] child {birth.slot}"
+        self._pid = os.getpid()
+        self._interrupt = Interrupt()
+        self._interrupt.not_in(Child._outcome)
+        self._link = Link(birth.down, birth.up, self._interrupt)
+
+    def main(self) -> int:
+        """Boot, work, leave; return the exit code."""
+        self._title("waiting")
+        frame = self._link.receive()
+        if frame is None or frame[0] != Kind.GO:
+            return 0
+        quiet.stand(self._interrupt.on_signal)
+        quiet.reset_in_forks(self._link.abandon)
+        self._link.send(Kind.INITIALISED)
+        if not self._start():
+            return EXIT_CANNOT_START
+        self._link.send(Kind.READY)
+        self._work()
+        self._stop()
+        return 0
+
+    def _start(self) -> bool:
+        self._title("starting")
+        try:
+            self._runner.child_started()
+        except BaseException as exc:  # noqa: BLE001 - the supervisor gets it, with its traceback
+            self._link.send(Kind.FAILED, [repr(exc), traceback.format_exc()])
+            return False
+        quiet.restore(self._interrupt.on_signal)
+        return True
+
+    def _stop(self) -> None:
+        self._title("stopping")
+        try:
+            self._runner.child_stopping()
+        except BaseException as exc:  # noqa: BLE001 - told to the supervisor; this child leaves anyway
+            self._link.log(logging.ERROR, f"child_stopping raised {exc!r}\n{traceback.format_exc()}")
+
+    def _work(self) -> None:
+        """Run jobs until DRAIN or the end of the socket."""
+        written = b""  # the DONE of the last job, sent together with the STARTED of the next one
+        while True:
+            frame = self._link.receive(wait=False) if written else None
+            if frame is None:
+                if written:
+                    self._link.send_packed(written)
+                    written = b""
+                self._title("idle")
+                frame = self._link.receive()
+            if frame is None:
+                return
+            kind, header, body = frame
+            if kind == Kind.RUN:
+                written = self._run(header, body, written)
+                continue
+            if written:
+                self._link.send_packed(written)
+                written = b""
+            if kind == Kind.DRAIN:
+                return
+            if kind == Kind.PING:
+                self._link.send(Kind.PONG)
+
+    def _run(self, header: bytes, body: bytes, before: bytes) -> bytes:
+        """Run one job.  Return its DONE packed, or b"" if it was too large to wait and has been sent."""
+        job_id, limit, title, job_header = frames.decode(header)
+        self._link.send(Kind.STARTED, [job_id], before=before)
+        self._title(title)
+        report = JobReport(self._link, self._interrupt, job_id)
+        begun = time.monotonic()
+        outcome, outcome_body = self._outcome(job_header, body, report, limit)
+        if os.getpid() != self._pid:
+            # A task forked and the new process came back here as if it were the child.
+            os._exit(EXIT_BUG)
+        report.close()
+        if quiet.restore(self._interrupt.on_signal):
+            self._link.log(logging.DEBUG, f"{title or job_id} left signal handlers behind; they are removed")
+        seconds = time.monotonic() - begun
+        try:
+            done = frames.encode([job_id, seconds, outcome])
+        except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+            done = frames.encode([job_id, seconds, _internal(exc)])
+        if len(done) + len(outcome_body) <= frames.INLINE:
+            return frames.pack(Kind.DONE, done, outcome_body)
+        self._link.send_encoded(Kind.DONE, done, outcome_body)
+        return b""
+
+    def _outcome(
+        self, header: dict[str, Any], body: bytes, report: JobReport, limit: float | None
+    ) -> tuple[dict[str, Any], bytes]:
+        # The interrupt stays away from this frame: here the job has not begun or is over.
+        interrupt = self._interrupt
+        try:
+            interrupt.arm(limit)
+            outcome: Any = self._runner.run(header, body, report)
+            interrupt.disarm()
+        except BaseException as exc:  # noqa: BLE001 - the child outlives SystemExit too; the host gets it
+            interrupt.disarm()
+            return _internal(exc), b""
+        if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], bytes)):
+            return _internal(TypeError(f"the runner returned {outcome!r:.200}, not (header, body)")), b""
+        return outcome[0], outcome[1]
+
+    def _title(self, text: str) -> None:
+        setproctitle(f"{self._prefix} {text} since {time.strftime('%H:%M:%S')}")
+
+
+def _internal(exc: BaseException) -> dict[str, Any]:
+    text = "".join(traceback.format_exception(exc))
+    return {"state": "INTERNAL", "error": repr(exc), "traceback": text}

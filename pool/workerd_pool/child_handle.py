@@ -1,0 +1,257 @@
+"""ChildHandle: what the parent knows of one child, and the parent's end of its sockets.
+
+The parent keeps the child's end of the down pair open as well: reading there takes back the RUN
+frames that the child has not read, one whole packet at a time, also from a stopped or dead child.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+from workerd_pool import frames
+from workerd_pool.contract import ChildInfo, Death, Job, Spec
+from workerd_pool.deadlines import Deadlines
+from workerd_pool.frames import Kind
+from workerd_pool.linux import DUMP, WAKE
+from workerd_pool.plan import ChildView
+from workerd_pool.reaper import Reaper
+from workerd_pool.states import CHILD_TABLE, ChildEvent, ChildState, Command
+
+
+class ChildHandle:
+    """One child from the decision to fork it to its death."""
+
+    def __init__(self, key: int, slot: int, generation: int, spec: Spec, reaper: Reaper) -> None:
+        self.key, self.slot, self.generation, self.spec = key, slot, generation, spec
+        self.state = ChildState.FORKING
+        self.pid = 0
+        self.jobs: dict[int, Job] = {}  # written to it and not done, in order
+        self.current: Job | None = None
+        self.since = 0.0  # when the state or the current job began
+        self.served = 0
+        self.at_end = False  # its up socket has told its end
+        self.untold = False  # its template is dead and had not told its pid
+        self.seen = 0.0  # when its last PONG came
+        self.traceback = ""  # of what kept it from starting
+        self.set_aside = False  # gets no jobs until the long one it runs is over
+        self.was_ready = False
+        self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
+        self.due = Deadlines()
+        self._cause = ""
+        self._hard_limit: float | None = None
+        self._reaper = reaper
+        self._down, self._childs_down = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        # Not the child's ends: the flag belongs to the file that both processes share.
+        self._down.setblocking(False)
+        self.up.setblocking(False)
+        self._decoder = frames.Decoder()
+
+    # -- what it is
+
+    @property
+    def ready(self) -> bool:
+        """It can take jobs."""
+        return self.state in (ChildState.IDLE, ChildState.BUSY)
+
+    @property
+    def leaving(self) -> bool:
+        """It was told to go, or is gone."""
+        return self.state >= ChildState.DRAINING
+
+    def view(self) -> ChildView:
+        """For the plan."""
+        return ChildView(self.key, self.slot, self.generation, self.ready, bool(self.jobs), self.leaving)
+
+    def info(self, now: float) -> ChildInfo:
+        """For ``status``."""
+        job = self.current
+        return ChildInfo(
+            pid=self.pid,
+            slot=self.slot,
+            generation=self.generation,
+            state=self.state.name,
+            job_id=job.id if job else None,
+            title=job.title if job else "",
+            age=max(0.0, now - self.since),
+            served=self.served,
+        )
+
+    def name(self) -> str:
+        """For log lines."""
+        return f"child {self.slot} (pid {self.pid or '?'}, generation {self.generation})"
+
+    def death(self, status: int | None) -> Death:
+        """Its death, with the parent's reason if there was one."""
+        return Death.of(self.pid, status, self._cause, self._hard_limit)
+
+    # -- events
+
+    def apply(self, event: ChildEvent) -> None:
+        """Go to the next state and do what it commands."""
+        self.state, commands = CHILD_TABLE[self.state, event]
+        for command in commands:
+            self._perform(command)
+
+    def blame(self, cause: str, hard_limit: float | None = None) -> None:
+        """Why the parent is about to end it; the first reason stays."""
+        if not self._cause:
+            self._cause, self._hard_limit = cause, hard_limit
+
+    def _perform(self, command: Command) -> None:
+        if command is Command.GO:
+            self._send(Kind.GO)
+        elif command is Command.DRAIN:
+            self._send(Kind.DRAIN)
+        elif command is Command.HANG_UP:
+            self._hang_up()
+        elif command is Command.KILL and self.pid:
+            self.kill_group()
+            self._reaper.signal(self.pid, signal.SIGKILL)
+
+    # -- down
+
+    def childs_ends(self) -> tuple[int, int]:
+        """The descriptors for the child."""
+        return self._childs_down.fileno(), self._childs_up.fileno()
+
+    def given_away(self) -> None:
+        """The template has the child's ends; of the up pair the parent keeps only its own."""
+        self._childs_up.close()
+
+    def give(self, job: Job) -> bool:
+        """Write a RUN; False when the socket is full."""
+        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
+        header = frames.encode((job.id, soft, job.title, job.header))
+        try:
+            frames.send(self._down, Kind.RUN, header, job.body)
+        except BlockingIOError:
+            return False
+        self.jobs[job.id] = job
+        if self.state is ChildState.IDLE:
+            self.apply(ChildEvent.ASSIGNED)
+        return True
+
+    def take_back(self) -> list[Job]:
+        """Read the RUN frames that the child has not read; what else was there is written again."""
+        taken: list[Job] = []
+        others: list[int] = []
+        while (frame := self._read_back()) is not None:
+            kind, header = frame
+            if kind != Kind.RUN:
+                others.append(kind)
+                continue
+            job = self.jobs.pop(frames.decode(header)[0], None)
+            if job is not None:
+                taken.append(job)
+        if self.state is not ChildState.EXITED:
+            for kind in others:
+                self._send(kind)
+        if taken and not self.jobs:
+            self.apply(ChildEvent.FREED)
+        return taken
+
+    def ping(self) -> None:
+        """Ask for a PONG."""
+        self._send(Kind.PING)
+
+    def _read_back(self) -> tuple[int, bytes] | None:
+        if self._childs_down.fileno() < 0:
+            return None
+        try:
+            got = frames.receive(self._childs_down, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        if got is None:
+            return None
+        frames.close_all(got[3])
+        return got[0], got[1]
+
+    def _send(self, kind: int) -> None:
+        # Control frames go to an empty queue or behind frames that are far below its size.
+        frames.send(self._down, kind)
+
+    # -- up
+
+    def read(self) -> list[frames.Frame] | None:
+        """The frames that one read completes; None at the end of the file, [] when nothing waits."""
+        try:
+            data, fds = frames.receive_bytes(self.up)
+        except BlockingIOError:
+            return []
+        except ConnectionResetError:
+            return None
+        return self._decoder.feed(data, fds) if data else None
+
+    def begin(self, job_id: int, now: float) -> Job | None:
+        """The child has read this job: its limits run."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return None
+        self.current, self.since = job, now
+        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
+        hard = self.spec.hard_limit if job.hard_limit is None else job.hard_limit
+        if soft is not None:
+            self.due.soft = now + soft
+        if hard is not None:
+            self.due.hard = now + hard
+        return job
+
+    def finish(self, job_id: int, now: float) -> Job | None:
+        """The child has done this job."""
+        job = self.jobs.pop(job_id, None)
+        if job is None:
+            return None
+        self.current, self.since = None, now
+        self.served += 1
+        self.due.job_over()
+        if not self.jobs:
+            self.apply(ChildEvent.FREED)
+        return job
+
+    def hard_limit(self) -> float | None:
+        """The hard limit of the current job."""
+        if self.current is None or self.current.hard_limit is None:
+            return self.spec.hard_limit
+        return self.current.hard_limit
+
+    # -- signals
+
+    def wake(self) -> None:
+        """Let it look at its soft deadline."""
+        self._reaper.signal(self.pid, WAKE)
+
+    def dump(self) -> None:
+        """Let it write its stacks to stderr."""
+        self._reaper.signal(self.pid, DUMP)
+
+    def kill_group(self) -> None:
+        """KILL what it has started too.  Only while its pid is its own: alive, or a zombie not reaped."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            # It dies before it leads a group, or nobody is left in it.
+            return
+
+    # -- the end
+
+    def _hang_up(self) -> None:
+        self._down.close()
+        self._childs_down.close()
+
+    def close(self) -> None:
+        """Give all descriptors back.  May be called twice."""
+        self._hang_up()
+        self._childs_up.close()
+        self.up.close()
+        self._decoder.close()
+
+
+def read_all(child: ChildHandle) -> list[frames.Frame]:
+    """Everything that a dead child has written whole."""
+    complete: list[frames.Frame] = []
+    while child.up.fileno() >= 0 and (got := child.read()):
+        complete.extend(got)
+    return complete

@@ -1,0 +1,176 @@
+"""The words that the pool and its host share: recipes, jobs, deaths, and who calls whom.
+
+Units: limits and ages in seconds.  Job headers and bodies are opaque to the pool; a header must
+hold only what msgpack can carry.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The recipe of a generation: what its template imports and what its jobs may cost.
+
+    ``entry`` is ``"module:function"``, called once in the template as ``function(arg)``; it returns
+    the Runner.  ``path`` comes first on the template's ``sys.path``, ``env`` on top of the
+    environment.  ``boot_timeout`` is the limit of each single phase of a boot.  The two limits
+    are those of a job that brings none.
+    """
+
+    entry: str
+    arg: bytes = b""
+    name: str = "default"
+    path: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    boot_timeout: float = 60.0
+    soft_limit: float | None = None
+    hard_limit: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One call for a child.  ``id`` is the host's and unique among the jobs in the pool."""
+
+    id: int
+    header: dict[str, Any]
+    body: bytes
+    soft_limit: float | None = None
+    hard_limit: float | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a process ended.
+
+    ``exitcode`` or ``signal`` (its name) is set, never both; both are None when nobody could know.
+    ``cause`` says it in words.  ``hard_limit`` is set, in seconds, when that limit was the reason.
+    """
+
+    pid: int
+    exitcode: int | None
+    signal: str | None
+    cause: str
+    hard_limit: float | None = None
+
+    @classmethod
+    def of(cls, pid: int, status: int | None, cause: str = "", hard_limit: float | None = None) -> Self:
+        """The death of ``pid`` with a wait status; ``cause`` replaces what the status would say."""
+        if status is None:
+            return cls(pid, None, None, cause or "its exit status is unknown", hard_limit)
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            return cls(pid, code, None, cause or f"exit code {code}", hard_limit)
+        name = signal_name(-code)
+        return cls(pid, None, name, cause or f"killed by signal {-code} ({name})", hard_limit)
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; real-time signals have no name of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildInfo:
+    """One child as ``status`` shows it.  ``age`` is seconds since it entered its state or began its job."""
+
+    pid: int
+    slot: int
+    generation: int
+    state: str
+    job_id: int | None
+    title: str
+    age: float
+    served: int
+
+
+class Report(Protocol):
+    """What a running job may tell its host."""
+
+    def progress(self, header: dict[str, Any], body: bytes) -> None:
+        """Send an intermediate state up; it arrives before the job's DONE."""
+
+    def shield(self) -> None:
+        """From here to the end of this job the soft limit does not interrupt any more."""
+
+
+class Runner(Protocol):
+    """What ``entry`` returns: made in the template, used in each child."""
+
+    def table(self) -> dict[str, Any]:
+        """Plain data about what this generation can run; it reaches the host with ``on_up``."""
+
+    def child_started(self) -> None:
+        """In the child, before it takes jobs.  Raising here makes the child leave."""
+
+    def run(self, job_header: dict[str, Any], body: bytes, report: Report) -> tuple[dict[str, Any], bytes]:
+        """Run one job; return the header and the body of its outcome."""
+
+    def child_stopping(self) -> None:
+        """In the child, after its last job, before a clean exit."""
+
+
+class Listener(Protocol):
+    """The host.  Every method is called from the loop; an exception from it is logged and goes no further."""
+
+    def on_up(self, generation: int, table: dict[str, Any]) -> None:
+        """This generation is current now: its template is ready and its first child is too."""
+
+    def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
+        """This generation is dropped; the one before it, if any, goes on."""
+
+    def on_free(self) -> None:
+        """``submit`` would take a job now."""
+
+    def on_started(self, job: Job, pid: int) -> None:
+        """A child has read the job and begins."""
+
+    def on_progress(self, job: Job, header: dict[str, Any], body: bytes) -> None:
+        """The job reported an intermediate state."""
+
+    def on_done(self, job: Job, header: dict[str, Any], body: bytes) -> None:
+        """The job has ended with this outcome."""
+
+    def on_lost(self, job: Job, death: Death) -> None:
+        """Its child died with the job read and not finished."""
+
+    def on_returned(self, job: Job) -> None:
+        """The job never started and is the host's again."""
+
+    def on_degraded(self, reason: str | None) -> None:
+        """Replacements are slowed down because of ``reason``; None: healthy again."""
+
+    def on_empty(self) -> None:
+        """After ``close`` or ``terminate``: no child and no template is left.  Called once."""
+
+
+class Cancelable(Protocol):
+    """A timer that can be called off."""
+
+    def cancel(self) -> object:
+        """Never fire."""
+
+
+class Loop(Protocol):
+    """The event loop, as much of it as the pool needs; kombu's Hub has this shape."""
+
+    def add_reader(self, fds: int, callback: Callable[..., object], *args: object) -> None:
+        """Call back each time ``fds`` is readable."""
+
+    def remove_reader(self, fd: int) -> None:
+        """Undo ``add_reader``."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: object) -> Cancelable:
+        """Call back once, ``delay`` seconds from now."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object) -> object:
+        """Call back once, in the next turn of the loop."""

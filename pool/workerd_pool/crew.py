@@ -1,0 +1,279 @@
+"""Crew: the children that live, their frames, limits and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from workerd_pool.child_handle import ChildHandle, read_all
+from workerd_pool.contract import Death, Loop, Spec
+from workerd_pool.deadlines import DUMP_GRACE, NEVER
+from workerd_pool.dispatcher import Dispatcher
+from workerd_pool.errors import ProtocolError
+from workerd_pool.frames import Frame, Kind
+from workerd_pool.log import logger
+from workerd_pool.reaper import Reaper
+from workerd_pool.states import ChildEvent, ChildState
+from workerd_pool.template_handle import TemplateHandle
+
+CLOSED_GRACE = 1.0  # seconds between the end of a child's up socket and its death
+
+_decode_failed = msgspec.msgpack.Decoder(tuple[str, str]).decode
+_decode_log = msgspec.msgpack.Decoder(tuple[int, str]).decode
+
+
+class CrewEvents(Protocol):
+    """What the crew tells the reconciler."""
+
+    def child_ready(self, child: ChildHandle) -> None:
+        """It takes jobs now."""
+
+    def child_due(self, when: float) -> None:
+        """Call ``tick`` at ``when``."""
+
+    def fork_overdue(self, child: ChildHandle) -> None:
+        """Its template has not forked it in time."""
+
+    def child_gone(self, child: ChildHandle, death: Death) -> None:
+        """It is dead, its jobs are told, it is in the crew no more."""
+
+
+class Crew:
+    """Effects only; what should exist is decided elsewhere."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        reaper: Reaper,
+        clock: Callable[[], float],
+        dispatcher: Dispatcher,
+        events: CrewEvents,
+    ) -> None:
+        self._loop, self._reaper, self._clock = loop, reaper, clock
+        self._dispatcher, self._events = dispatcher, events
+        self._children: dict[int, ChildHandle] = {}
+        self._last_key = 0
+        self._serve_by_kind: dict[int, Callable[[ChildHandle, bytes, bytes], None]] = {
+            Kind.DONE: dispatcher.on_done,
+            Kind.STARTED: dispatcher.on_started,
+            Kind.PROGRESS: dispatcher.on_progress,
+            Kind.INITIALISED: self._on_initialised,
+            Kind.READY: self._on_ready,
+            Kind.FAILED: self._on_failed,
+            Kind.LOG: self._on_log,
+            Kind.PONG: self._on_pong,
+        }
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def __iter__(self) -> Iterator[ChildHandle]:
+        return iter(self._children.values())
+
+    # -- what the reconciler orders
+
+    def fork(self, template: TemplateHandle, slot: int, spec: Spec) -> bool:
+        """Ask the template for a child; False when it must be asked again later.  Raises OSError."""
+        self._last_key += 1
+        child = ChildHandle(self._last_key, slot, template.generation, spec, self._reaper)
+        try:
+            asked = template.fork(child)
+        except OSError:
+            child.close()
+            raise
+        if not asked:
+            child.close()
+            return False
+        child.since = self._clock()
+        self._children[child.key] = child
+        self._loop.add_reader(child.up.fileno(), self._on_readable, child)
+        self._enter(child, "FORKED")
+        return True
+
+    def retire(self, key: int) -> None:
+        """Let a child go after the job it has begun."""
+        child = self._children[key]
+        child.wanted_dead = True
+        self._dispatcher.release(child)
+        child.apply(ChildEvent.RETIRE)
+        if not child.jobs and child.state is ChildState.DRAINING and child.was_ready:
+            self._enter(child, "gone")
+
+    def kill(self, child: ChildHandle, cause: str, hard_limit: float | None = None) -> None:
+        """KILL a child and its group; ``cause`` becomes the cause of its death."""
+        child.blame(cause, hard_limit)
+        child.wanted_dead = True
+        self._dispatcher.remove(child)
+        child.apply(ChildEvent.KILL)
+
+    def ping(self) -> None:
+        """Ask every idle child for a sign of life; ``ChildHandle.seen`` tells when it came."""
+        for child in self:
+            if child.state is ChildState.IDLE:
+                child.ping()
+
+    # -- what the templates tell
+
+    def forked(self, key: int, pid: int) -> None:
+        """The child exists: adopt it."""
+        child = self._children.get(key)
+        if child is None:
+            return
+        child.pid = pid
+        try:
+            self._reaper.watch(pid, partial(self._on_exit, child), partial(_clear_group, child))
+        except ProcessLookupError:
+            self._on_exit(child, None)
+            return
+        child.apply(ChildEvent.FORKED)
+        self._enter(child, "INITIALISED")
+
+    def fork_failed(self, key: int, reason: str) -> None:
+        """The child will not come."""
+        child = self._children.get(key)
+        if child is not None:
+            child.blame(reason)
+            self._on_exit(child, None)
+
+    def orphaned(self, generation: int) -> None:
+        """The template of a generation is gone: what it has not told will not be told."""
+        for child in list(self):
+            if child.generation == generation and not child.pid:
+                child.blame("its template died before it could be adopted")
+                child.wanted_dead = True
+                child.apply(ChildEvent.KILL)
+                if child.at_end:
+                    self._on_exit(child, None)
+                else:
+                    # Without GO it leaves as soon as it reads the end of its socket; then so do we.
+                    child.untold = True
+
+    # -- frames
+
+    def _on_readable(self, child: ChildHandle) -> None:
+        try:
+            got = child.read()
+            if got is None:
+                self._on_end(child)
+                return
+            self._serve(child, got)
+        except (ProtocolError, msgspec.MsgspecError) as exc:
+            self._distrust(child, exc)
+        self._dispatcher.settle()
+
+    def _serve(self, child: ChildHandle, got: list[Frame]) -> None:
+        for kind, header, body in got:
+            serve = self._serve_by_kind.get(kind)
+            if serve is None:
+                raise ProtocolError(f"a child sent a frame of kind {kind}")
+            serve(child, header, body)
+        if child.state is ChildState.DRAINING and not child.jobs and child.due.phase == NEVER:
+            self._enter(child, "gone")
+
+    def _distrust(self, child: ChildHandle, exc: Exception) -> None:
+        logger.error("%s breaks the protocol and is killed: %r", child.name(), exc)
+        self._stop_reading(child)
+        self.kill(child, f"protocol error: {exc!r}")
+        child.wanted_dead = False
+
+    def _on_end(self, child: ChildHandle) -> None:
+        """Its up socket is closed: it is dying, or task code has closed what is not its own."""
+        self._stop_reading(child)
+        if child.untold:
+            self._on_exit(child, None)
+        elif child.state < ChildState.TERMINATING:
+            child.due.enter("gone, its socket to the supervisor is closed", self._clock() + CLOSED_GRACE)
+            self._events.child_due(child.due.phase)
+
+    def _stop_reading(self, child: ChildHandle) -> None:
+        if not child.at_end:
+            child.at_end = True
+            self._loop.remove_reader(child.up.fileno())
+
+    def _on_initialised(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        self._enter(child, "READY")
+
+    def _on_ready(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        child.due.phase_over()
+        child.was_ready, child.since = True, self._clock()
+        child.apply(ChildEvent.READY)
+        if child.ready:
+            self._dispatcher.add(child)
+            self._events.child_ready(child)
+        else:
+            self._enter(child, "gone")
+
+    def _on_failed(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        reason, child.traceback = _decode_failed(header)
+        child.blame(f"it could not start: {reason}")
+
+    def _on_log(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        level, text = _decode_log(header)
+        logger.log(level, "%s: %s", child.name(), text)
+
+    def _on_pong(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        child.seen = self._clock()
+
+    # -- time
+
+    def next_deadline(self) -> float:
+        """The earliest moment at which ``tick`` has something to do."""
+        return min((child.due.next() for child in self), default=NEVER)
+
+    def tick(self, now: float) -> None:
+        """Wake, dump and kill whoever is over its limit."""
+        for child in list(self):
+            due = child.due
+            if min(due.soft, due.hard) <= now and not child.at_end:
+                # Its DONE may be here already.
+                self._on_readable(child)
+            if due.hard <= now:
+                limit = child.hard_limit()
+                due.job_over()
+                self.kill(child, f"hard time limit ({limit:g}s)", limit)
+            elif due.soft <= now:
+                due.soft = NEVER
+                child.wake()
+            self._check_phase(child, now)
+
+    def _check_phase(self, child: ChildHandle, now: float) -> None:
+        due = child.due
+        if due.kill <= now:
+            due.phase_over()
+            child.apply(ChildEvent.KILL)
+        elif due.phase <= now:
+            child.blame(f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
+            logger.error("%s is not %s; its stacks go to stderr", child.name(), due.phase_name)
+            child.dump()
+            due.phase, due.kill = NEVER, now + DUMP_GRACE
+            if not child.pid:
+                self._events.fork_overdue(child)
+
+    def _enter(self, child: ChildHandle, phase: str) -> None:
+        child.due.enter(phase, self._clock() + child.spec.boot_timeout)
+        self._events.child_due(child.due.phase)
+
+    # -- the end
+
+    def _on_exit(self, child: ChildHandle, status: int | None) -> None:
+        if self._children.pop(child.key, None) is None:
+            return
+        try:
+            self._serve(child, read_all(child))
+        except (ProtocolError, msgspec.MsgspecError) as exc:
+            logger.error("%s left broken frames behind: %r", child.name(), exc)
+        self._stop_reading(child)
+        child.apply(ChildEvent.EXITED)
+        death = child.death(status)
+        self._dispatcher.bury(child, death)
+        child.close()
+        self._events.child_gone(child, death)
+
+
+def _clear_group(child: ChildHandle) -> None:
+    """What a crashed child has started dies with it: its job may run again at once."""
+    if child.state is not ChildState.DRAINING or child.jobs:
+        child.kill_group()

@@ -1,0 +1,254 @@
+"""Dispatcher: which child gets which job, and what becomes of the jobs.
+
+A child gets one job at a time while jobs are long.  While they are short, measured over the last
+ones, up to ``MAX_DEPTH`` RUN frames wait in its socket, so that it never waits for the parent.  A
+job is never stuck behind a long one: what waits behind a job that has run for ``PATIENCE`` is
+taken back and goes to others.
+
+Units:  seconds of the monotonic clock; counts of jobs.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from workerd_pool.alarm import Alarm
+from workerd_pool.child_handle import ChildHandle
+from workerd_pool.contract import Death, Job, Listener
+from workerd_pool.deadlines import NEVER
+from workerd_pool.errors import PoolBusyError
+from workerd_pool.log import logger, tell
+
+MAX_DEPTH = 16
+HELD = 0.010  # seconds of work that may wait in one child's socket
+PATIENCE = 0.100  # seconds that a job may run before what waits behind it is taken back
+_WEIGHT = 0.1  # of the newest job in the average
+
+_decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
+_decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any]]).decode
+_decode_progress = msgspec.msgpack.Decoder(tuple[int, dict[str, Any]]).decode
+
+
+class Dispatcher:
+    """Knows the ready children and every job that is in the pool."""
+
+    def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
+        self._listener, self._clock = listener, clock
+        self.alarm: Alarm | None = None
+        self.prefer = 0  # the current generation; children of others get jobs last
+        self.depth = 1
+        self._pace = PATIENCE  # average seconds a job, pessimistic until measured
+        self._takers: set[ChildHandle] = set()
+        self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
+        self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
+        self._load = 0  # jobs at takers
+        self._holders: dict[int, ChildHandle] = {}
+        self._backlog: deque[Job] = deque()  # taken, and at no child right now
+
+    # -- the host's side
+
+    @property
+    def free(self) -> int:
+        """How many jobs ``submit`` takes now."""
+        if not self._takers:
+            return 0
+        room = len(self._idle)
+        if self.depth > 1:
+            room = max(room, self.depth * len(self._takers) - self._load)
+        return max(0, room - len(self._backlog))
+
+    def submit(self, job: Job) -> None:
+        """Give the job to a child.  Raises PoolBusyError."""
+        if self.free <= 0:
+            raise PoolBusyError("no child has room for a job")
+        if job.id in self._holders:
+            raise ValueError(f"job {job.id} is in the pool already")
+        if not self._place(job):
+            self._backlog.append(job)
+
+    def take_back(self) -> list[Job]:
+        """Every job that no child has read; they are the host's again."""
+        taken = list(self._backlog)
+        self._backlog.clear()
+        for child in [
+            child for child in set(self._holders.values()) if len(child.jobs) > (child.current is not None)
+        ]:
+            taken.extend(self._unload(child))
+        return taken
+
+    def holder(self, job_id: int) -> ChildHandle | None:
+        """The child that has this job."""
+        return self._holders.get(job_id)
+
+    def __len__(self) -> int:
+        return len(self._holders) + len(self._backlog)
+
+    # -- children come and go
+
+    def add(self, child: ChildHandle) -> None:
+        """This child can take jobs."""
+        self._takers.add(child)
+        self._load += len(child.jobs)
+        self._sort_in(child)
+        if len(child.jobs) > 1:
+            self._watch_queue(child, self._clock())
+
+    def remove(self, child: ChildHandle) -> None:
+        """This child gets no more jobs."""
+        child.due.queue = NEVER
+        if child in self._takers:
+            self._takers.discard(child)
+            self._load -= len(child.jobs)
+            self._idle.pop(child, None)
+            self._roomy.pop(child, None)
+
+    def release(self, child: ChildHandle) -> None:
+        """This child leaves: what it has not read goes to others."""
+        self.remove(child)
+        self._backlog.extendleft(reversed(self._unload(child)))
+
+    def bury(self, child: ChildHandle, death: Death) -> None:
+        """This child is dead and all it wrote was read: tell what became of its jobs."""
+        self.remove(child)
+        returned = self._unload(child)
+        lost = list(child.jobs.values())
+        child.jobs.clear()
+        for job in lost:
+            self._holders.pop(job.id, None)
+        for job in returned:
+            tell(self._listener.on_returned, job)
+        for job in lost:
+            tell(self._listener.on_lost, job, death)
+
+    def return_backlog(self) -> None:
+        """The pool takes leave: what is at no child is the host's again."""
+        while self._backlog:
+            tell(self._listener.on_returned, self._backlog.popleft())
+
+    def settle(self) -> None:
+        """After a batch of events: use the room there is, then tell the host if some is left."""
+        while self._backlog and self._place(self._backlog[0]):
+            self._backlog.popleft()
+        if self.free > 0:
+            tell(self._listener.on_free)
+
+    def relieve(self, now: float) -> None:
+        """Take back what waits behind long jobs; called when the alarm rings."""
+        relieved = False
+        for child in list(self._takers):
+            if child.due.queue > now:
+                continue
+            child.due.queue = NEVER
+            if len(child.jobs) < 2:
+                continue
+            if child.current is not None and now - child.since >= PATIENCE:
+                self.release(child)
+                child.set_aside = relieved = True
+            else:
+                self._watch_queue(child, now)
+        if relieved:
+            self.settle()
+
+    # -- frames
+
+    def on_started(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        """STARTED: the child has read the job."""
+        job = child.begin(_decode_started(header)[0], self._clock())
+        if job is None:
+            return
+        if self.alarm is not None:
+            self.alarm.at(min(child.due.soft, child.due.hard))
+        tell(self._listener.on_started, job, child.pid)
+
+    def on_progress(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        """PROGRESS of a job."""
+        job_id, told = _decode_progress(header)
+        job = child.jobs.get(job_id)
+        if job is not None:
+            tell(self._listener.on_progress, job, told, body)
+
+    def on_done(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        """DONE: the outcome of a job."""
+        job_id, seconds, outcome = _decode_done(header)
+        job = child.finish(job_id, self._clock())
+        if job is None:
+            logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
+            return
+        self._holders.pop(job_id, None)
+        self._measure(seconds)
+        if child in self._takers:
+            self._load -= 1
+            self._sort_in(child)
+        elif child.set_aside and child.ready:
+            child.set_aside = False
+            self.add(child)
+        tell(self._listener.on_done, job, outcome, body)
+
+    # -- inside
+
+    def _measure(self, seconds: float) -> None:
+        self._pace += _WEIGHT * (seconds - self._pace)
+        self.depth = max(1, min(MAX_DEPTH, int(HELD / max(self._pace, 1e-6))))
+
+    def _sort_in(self, child: ChildHandle) -> None:
+        if not child.jobs:
+            self._roomy.pop(child, None)
+            self._idle[child] = None
+            if child.generation != self.prefer:
+                self._idle.move_to_end(child, last=False)
+        elif len(child.jobs) < self.depth:
+            self._roomy[child] = None
+
+    def _pick(self) -> ChildHandle | None:
+        if self._idle:
+            return self._idle.popitem()[0]
+        while self._roomy:
+            child = next(iter(self._roomy))
+            if len(child.jobs) < self.depth:
+                return child
+            # The depth has shrunk since.
+            del self._roomy[child]
+        return None
+
+    def _place(self, job: Job) -> bool:
+        child = self._pick()
+        if child is None:
+            return False
+        try:
+            given = child.give(job)
+        except BaseException:
+            self._sort_in(child)
+            raise
+        if not given:
+            # Its socket is full.  It has jobs to do, and its next DONE sorts it in again.
+            self._roomy.pop(child, None)
+            return False
+        self._load += 1
+        self._holders[job.id] = child
+        if len(child.jobs) > 1:
+            self._watch_queue(child, self._clock())
+        if len(child.jobs) < self.depth:
+            self._roomy[child] = None
+            self._roomy.move_to_end(child)
+        else:
+            self._roomy.pop(child, None)
+        return True
+
+    def _watch_queue(self, child: ChildHandle, now: float) -> None:
+        if child.due.queue == NEVER and self.alarm is not None:
+            child.due.queue = now + PATIENCE
+            self.alarm.at(child.due.queue)
+
+    def _unload(self, child: ChildHandle) -> list[Job]:
+        before = len(child.jobs)
+        jobs = child.take_back()
+        for job in jobs:
+            self._holders.pop(job.id, None)
+        if child in self._takers:
+            self._load -= before - len(child.jobs)
+            self._sort_in(child)
+        return jobs

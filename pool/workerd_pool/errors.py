@@ -1,0 +1,23 @@
+"""What can go wrong between the host and its pool."""
+
+from __future__ import annotations
+
+
+class PoolError(Exception):
+    """Base of the errors of this package."""
+
+
+class PoolBusyError(PoolError):
+    """No child has room for one more job; ``on_free`` tells when one has."""
+
+
+class PoolClosedError(PoolBusyError):
+    """The pool was closed or terminated and takes no jobs any more."""
+
+
+class PlatformError(PoolError):
+    """This kernel cannot carry the pool; the message says what is missing."""
+
+
+class ProtocolError(PoolError):
+    """A frame breaks the rules: its sender is not to be trusted any more."""

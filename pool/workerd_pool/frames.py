@@ -1,0 +1,234 @@
+"""Frames: u8 kind, header (msgpack), raw body; the same on every socket, down and up.
+
+A frame whose header and body together exceed ``INLINE`` bytes carries them in a memfd (SCM_RIGHTS)
+and only its prefix in the socket, so no frame ever blocks a socket buffer for long and both
+directions stay small.  Further descriptors (a new child's sockets) ride behind the memfd.
+
+Units:   lengths in bytes.
+Errors:  ProtocolError for bytes that no honest sender writes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from workerd_pool.errors import ProtocolError
+
+PREFIX = struct.Struct("<BII")  # kind, length of the header, length of the body
+INLINE = 64 * 1024
+RECEIVE = PREFIX.size + INLINE
+BY_MEMFD = 0x80
+MAX_LENGTH = 0xFFFF_FFFF
+MAX_FDS = 3  # a memfd and the two sockets of a new child
+
+# CPython 3.11 does not mark descriptors that recvmsg brings as close-on-exec by itself.
+_RECEIVE_FLAGS = socket.MSG_CMSG_CLOEXEC
+_ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array("i").itemsize)
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode
+
+
+class Kind(IntEnum):
+    """What a frame says.  The README lists each header."""
+
+    # down
+    INIT = 1
+    FORK = 2
+    GO = 3
+    RUN = 4
+    DRAIN = 5
+    PING = 6
+    # up
+    FORKED = 16
+    INITIALISED = 17
+    READY = 18
+    STARTED = 19
+    DONE = 20
+    PROGRESS = 21
+    LOG = 22
+    PONG = 23
+    FAILED = 24
+
+
+Frame = tuple[int, bytes, bytes]
+"""Kind (as int: an enum look-up costs more than the rest of the parsing), header, body."""
+
+
+def pack(kind: int, header: bytes = b"", body: bytes = b"") -> bytes:
+    """One frame that fits inline, as bytes."""
+    return PREFIX.pack(kind, len(header), len(body)) + header + body
+
+
+def send(
+    sock: socket.socket,
+    kind: int,
+    header: bytes = b"",
+    body: bytes = b"",
+    fds: Sequence[int] = (),
+    before: bytes = b"",
+) -> None:
+    """Write one frame, after the frames packed in ``before`` (stream sockets only).
+
+    On a non-blocking packet socket it is written whole or raises BlockingIOError.
+    """
+    header_size, body_size = len(header), len(body)
+    if header_size + body_size <= INLINE:
+        _write(sock, before + PREFIX.pack(kind, header_size, body_size) + header + body, fds)
+        return
+    if max(header_size, body_size) > MAX_LENGTH:
+        raise ProtocolError(f"a frame with {header_size} + {body_size} bytes is too large")
+    memfd = _memfd(header, body)
+    try:
+        _write(sock, before + PREFIX.pack(kind | BY_MEMFD, header_size, body_size), (memfd, *fds))
+    finally:
+        os.close(memfd)
+
+
+def receive(sock: socket.socket, flags: int = 0) -> tuple[int, bytes, bytes, list[int]] | None:
+    """Read one frame of a packet socket with the descriptors behind it; None at the end of the file."""
+    data, fds = receive_bytes(sock, flags)
+    if not data:
+        return None
+    try:
+        kind, header_size, body_size = _prefix(data, 0)
+        if kind & BY_MEMFD:
+            if not fds:
+                raise ProtocolError("a frame by memfd came without its descriptor")
+            header, body = _from_memfd(fds.pop(0), header_size, body_size)
+            return kind & ~BY_MEMFD, header, body, fds
+        if len(data) != PREFIX.size + header_size + body_size:
+            raise ProtocolError("a frame's lengths do not add up")
+    except ProtocolError:
+        close_all(fds)
+        raise
+    middle = PREFIX.size + header_size
+    return kind, data[PREFIX.size : middle], data[middle:], fds
+
+
+def receive_bytes(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
+    """One recvmsg: bytes (empty at the end of the file) and the descriptors that came with them."""
+    data, ancillary, _, _ = sock.recvmsg(RECEIVE, _ANCILLARY, flags | _RECEIVE_FLAGS)
+    if not ancillary:
+        return data, []
+    fds = array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, fds.tolist()
+
+
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors that nobody will use."""
+    for fd in fds:
+        os.close(fd)
+
+
+class Decoder:
+    """Cuts one stream into frames, however the kernel cut its bytes.
+
+    The kernel never glues two sets of descriptors into one read, so they are taken in order.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fds: deque[int] = deque()
+
+    def feed(self, data: bytes, fds: Sequence[int] = ()) -> list[Frame]:
+        """Return the frames that are complete with ``data``; keep the rest."""
+        self._fds.extend(fds)
+        if self._rest:
+            data = self._rest + data
+        frames: list[Frame] = []
+        position, size = 0, len(data)
+        while size - position >= PREFIX.size:
+            kind, header_size, body_size = _prefix(data, position)
+            start = position + PREFIX.size
+            if kind & BY_MEMFD:
+                frames.append((kind & ~BY_MEMFD, *self._take_memfd(header_size, body_size)))
+                position = start
+                continue
+            middle = start + header_size
+            end = middle + body_size
+            if end > size:
+                break
+            frames.append((kind, data[start:middle], data[middle:end]))
+            position = end
+        self._rest = data[position:]
+        return frames
+
+    def close(self) -> None:
+        """Forget what is incomplete."""
+        close_all(self._fds)
+        self._fds.clear()
+        self._rest = b""
+
+    def _take_memfd(self, header_size: int, body_size: int) -> tuple[bytes, bytes]:
+        if not self._fds:
+            raise ProtocolError("a frame by memfd came without its descriptor")
+        return _from_memfd(self._fds.popleft(), header_size, body_size)
+
+
+def _prefix(data: bytes, position: int) -> tuple[int, int, int]:
+    try:
+        kind, header_size, body_size = PREFIX.unpack_from(data, position)
+    except struct.error:
+        raise ProtocolError("a frame is shorter than its prefix") from None
+    if header_size + body_size > INLINE and not kind & BY_MEMFD:
+        raise ProtocolError(f"a frame claims {header_size} + {body_size} bytes inline")
+    return kind, header_size, body_size
+
+
+def _write(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+    if not fds:
+        # A packet goes whole or raises; asking for the socket's type would cost as much as the call.
+        sock.sendall(data)
+        return
+    rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))]
+    sent = sock.sendmsg([data], rights)
+    if sent < len(data):
+        # A stream may take less than all; the descriptors went with the first byte.
+        sock.sendall(data[sent:])
+
+
+def _memfd(header: bytes, body: bytes) -> int:
+    fd = os.memfd_create("workerd-frame", os.MFD_CLOEXEC)
+    try:
+        for part in (header, body):
+            view = memoryview(part)
+            while view:
+                view = view[os.write(fd, view) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _from_memfd(fd: int, header_size: int, body_size: int) -> tuple[bytes, bytes]:
+    try:
+        # pread and not mmap: a sender that truncates the file makes a short read, not SIGBUS.
+        return _pread(fd, header_size, 0), _pread(fd, body_size, header_size)
+    finally:
+        os.close(fd)
+
+
+def _pread(fd: int, size: int, offset: int) -> bytes:
+    if os.fstat(fd).st_size < offset + size:
+        raise ProtocolError("a memfd is shorter than its frame says")
+    parts: list[bytes] = []
+    while size:
+        part = os.pread(fd, size, offset)
+        if not part:
+            raise ProtocolError("a memfd shrank while it was read")
+        parts.append(part)
+        offset, size = offset + len(part), size - len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

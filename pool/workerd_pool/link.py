@@ -1,0 +1,83 @@
+"""Link: the child's two sockets, and the Report of a running job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from typing import Any
+
+from workerd_pool import frames
+from workerd_pool.frames import Kind
+from workerd_pool.interrupt import Interrupt
+
+
+class Link:
+    """Frames come down one at a time and go up whole, from any thread of the child."""
+
+    def __init__(self, down: int, up: int, interrupt: Interrupt) -> None:
+        self._down = socket.socket(fileno=down)
+        self._up = socket.socket(fileno=up)
+        self._interrupt = interrupt
+        self._lock = threading.Lock()
+
+    def receive(self, *, wait: bool = True) -> frames.Frame | None:
+        """The next frame; None at the end of the file, or at once if there is none and ``wait`` is off."""
+        try:
+            got = frames.receive(self._down, 0 if wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        if got is None:
+            return None
+        kind, header, body, fds = got
+        frames.close_all(fds)
+        return kind, header, body
+
+    def send(self, kind: Kind, header: Any = None, body: bytes = b"", before: bytes = b"") -> None:
+        """Write one frame after those packed in ``before``."""
+        encoded = b"" if header is None else frames.encode(header)
+        with self._interrupt, self._lock:
+            frames.send(self._up, kind, encoded, body, before=before)
+
+    def send_encoded(self, kind: Kind, header: bytes, body: bytes) -> None:
+        """Write one frame whose header is msgpack already."""
+        with self._interrupt, self._lock:
+            frames.send(self._up, kind, header, body)
+
+    def send_packed(self, packed: bytes) -> None:
+        """Write frames that are packed already."""
+        with self._interrupt, self._lock:
+            self._up.sendall(packed)
+
+    def log(self, level: int, text: str) -> None:
+        """A line for the supervisor's log."""
+        self.send(Kind.LOG, [level, text])
+
+    def abandon(self) -> None:
+        """Close both sockets: this is a process that a task forked, and it has no supervisor."""
+        for sock in (self._down, self._up):
+            os.close(sock.detach())
+
+
+class JobReport:
+    """The Report of one job; silent once the job has ended."""
+
+    def __init__(self, link: Link, interrupt: Interrupt, job_id: int) -> None:
+        self._link, self._interrupt, self._job_id = link, interrupt, job_id
+        self._open = True
+
+    def progress(self, header: dict[str, Any], body: bytes) -> None:
+        """Send an intermediate state up."""
+        if self._open:
+            self._link.send(Kind.PROGRESS, [self._job_id, header], body)
+        else:
+            logging.getLogger(__name__).warning("progress of job %d came after its end", self._job_id)
+
+    def shield(self) -> None:
+        """The soft limit does not interrupt this job any more."""
+        self._interrupt.disarm()
+
+    def close(self) -> None:
+        """The job has ended."""
+        self._open = False

@@ -1,0 +1,159 @@
+"""Pool: the facade.  It is driven by an event loop and tells a Listener what happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from workerd_pool import linux
+from workerd_pool.contract import ChildInfo, Job, Listener, Loop, Spec
+from workerd_pool.dispatcher import Dispatcher
+from workerd_pool.errors import PoolClosedError, PoolError
+from workerd_pool.reaper import Reaper
+from workerd_pool.reconciler import Reconciler
+from workerd_pool.states import ChildState
+
+
+class Pool:
+    """Children of one recipe, ``want`` of them.
+
+    Everything is called from the thread that runs ``loop``, which must be the thread that lives as
+    long as the process (PDEATHSIG looks at the thread).  No method blocks.  ``close`` and
+    ``terminate`` may be called at any time, any number of times.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        spec: Spec,
+        listener: Listener,
+        reaper: Reaper | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self.reaper = reaper or Reaper(loop, clock)
+        self._dispatcher = Dispatcher(listener, clock)
+        self._reconciler = Reconciler(loop, spec, listener, self.reaper, clock, self._dispatcher)
+        self.reason = ""
+
+    # -- numbers
+
+    @property
+    def generation(self) -> int:
+        """The current generation; 0 before the first is up."""
+        return self._reconciler.generations.current
+
+    @property
+    def wanted(self) -> int:
+        """How many children there should be."""
+        return self._reconciler.wanted
+
+    @property
+    def closed(self) -> bool:
+        """``close`` or ``terminate`` was called."""
+        return self._reconciler.closing
+
+    @property
+    def alive(self) -> int:
+        """Children that can take jobs, of any generation."""
+        return sum(child.ready for child in self._reconciler.crew)
+
+    @property
+    def busy(self) -> int:
+        """Children that have a job."""
+        return sum(bool(child.jobs) for child in self._reconciler.crew)
+
+    @property
+    def free(self) -> int:
+        """How many jobs ``submit`` takes now."""
+        return 0 if self._reconciler.closing else self._dispatcher.free
+
+    # -- what is wanted
+
+    def start(self) -> None:
+        """Begin with generation 1.  Raises PlatformError where the kernel cannot carry the pool."""
+        if self.closed:
+            raise PoolClosedError("the pool is closed")
+        if self._reconciler.started:
+            raise PoolError("the pool was started before")
+        linux.check_kernel()
+        linux.become_subreaper()
+        self._reconciler.started = True
+        self._reconciler.begin(None)
+
+    def want(self, n: int, reason: str = "") -> None:
+        """Let there be ``n`` children; busy ones that are too many leave after their job."""
+        if n < 0:
+            raise ValueError(f"a pool cannot have {n} children")
+        self.reason = reason
+        self._reconciler.want(n)
+
+    def reload(self, spec: Spec | None = None) -> int:
+        """Bring in a new generation (of the same recipe if None); return its number.
+
+        The listener gets ``on_up`` or ``on_generation_failed``.  One that is still coming in is overtaken.
+        """
+        if self.closed:
+            raise PoolClosedError("the pool is closed")
+        return self._reconciler.begin(spec)
+
+    def close(self) -> None:
+        """Drain: idle children leave now, busy ones after the job they have begun; then ``on_empty``."""
+        self._reconciler.started = True
+        self._reconciler.close()
+
+    def terminate(self) -> None:
+        """KILL every child's group and the templates; then ``on_empty``."""
+        self._reconciler.started = True
+        self._reconciler.terminate()
+
+    # -- jobs
+
+    def submit(self, job: Job) -> None:
+        """Give one job to a child.  Raises PoolBusyError when ``free`` is 0."""
+        if self._reconciler.closing:
+            raise PoolClosedError("the pool is closed")
+        self._dispatcher.submit(job)
+
+    def take_back(self) -> list[Job]:
+        """Jobs that no child has read; they are the host's again."""
+        return self._dispatcher.take_back()
+
+    def kill_job(self, job_id: int, cause: str) -> bool:
+        """KILL the group of the child that runs the job; False if none runs it.  ``on_lost`` follows."""
+        child = self._dispatcher.holder(job_id)
+        if child is None or child.current is None or child.current.id != job_id:
+            return False
+        self._reconciler.crew.kill(child, cause)
+        return True
+
+    # -- for status
+
+    def ping(self) -> None:
+        """Ask the idle children for a sign of life."""
+        self._reconciler.crew.ping()
+
+    def children(self) -> list[ChildInfo]:
+        """Every child, by slot."""
+        now = self._clock()
+        return sorted((child.info(now) for child in self._reconciler.crew), key=lambda child: child.slot)
+
+    def info(self) -> dict[str, Any]:
+        """Plain values for ``status``."""
+        states = [child.state.name for child in self._reconciler.crew]
+        return {
+            "generation": self.generation,
+            "incoming": self._reconciler.generations.incoming,
+            "wanted": self.wanted,
+            "reason": self.reason,
+            "closed": self.closed,
+            "alive": self.alive,
+            "busy": self.busy,
+            "free": self.free,
+            "depth": self._dispatcher.depth,
+            "jobs": len(self._dispatcher),
+            "degraded": self._reconciler.degraded,
+            "states": {state.name: states.count(state.name) for state in ChildState if state.name in states},
+            "templates": self._reconciler.templates.info(),
+        }

@@ -1,0 +1,144 @@
+"""The template: a fresh interpreter that imports the entry once and then only forks.
+
+``python -m workerd_pool.template <pid of the supervisor>``, with its control socket as descriptor 3,
+every signal blocked, and in a process group of its own.
+
+Exit codes: 0 when the control socket closes, 1 when the entry could not be imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import resource
+import socket
+import sys
+import threading
+import traceback
+from typing import Any, NoReturn
+
+from setproctitle import setproctitle
+
+from workerd_pool import child, frames, linux, quiet
+from workerd_pool.contract import Runner
+from workerd_pool.frames import Kind
+from workerd_pool.linux import CONTROL
+
+
+def main() -> int:
+    """Boot, report, fork on demand."""
+    supervisor = int(sys.argv[1])
+    # The host may have let other descriptors be inherited; none of them is for task code.
+    os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    linux.die_with_parent(supervisor)
+    quiet.stand()
+    template = Template(supervisor, socket.socket(fileno=CONTROL))
+    return template.main()
+
+
+class Template:
+    """Answers each FORK with FORKED or FAILED."""
+
+    def __init__(self, supervisor: int, control: socket.socket) -> None:
+        control.set_inheritable(False)
+        self._supervisor, self._control = supervisor, control
+        self._name = ""
+        self._runner: Runner | None = None
+
+    def main(self) -> int:
+        """Serve until the supervisor hangs up; return the exit code."""
+        frame = frames.receive(self._control)
+        if frame is None:
+            return 0
+        init = frames.decode(frame[1])
+        self._name = init["name"]
+        title = f"workerd[{self._name}] template gen {init['generation']}"
+        setproctitle(f"{title} importing")
+        self._send(Kind.INITIALISED)
+        if not self._import(init, frame[2]):
+            return 1
+        setproctitle(title)
+        while (frame := frames.receive(self._control)) is not None:
+            kind, header, _, fds = frame
+            if kind == Kind.FORK:
+                key, slot = frames.decode(header)
+                self._fork(key, slot, fds)
+            frames.close_all(fds)
+        return 0
+
+    def _import(self, init: dict[str, Any], arg: bytes) -> bool:
+        sys.path[:0] = init["path"]
+        try:
+            module, _, name = init["entry"].partition(":")
+            self._runner = getattr(importlib.import_module(module), name)(arg)
+            header = frames.encode({"table": self._runner.table(), "threads": _other_threads()})
+        except BaseException as exc:  # noqa: BLE001 - the operator gets it, with its traceback
+            self._send(Kind.FAILED, [None, f"{type(exc).__name__}: {exc}", traceback.format_exc()])
+            return False
+        quiet.restore()
+        # Everything made so far stays shared: a collection in a child must not touch its pages.
+        gc.collect()
+        gc.freeze()
+        frames.send(self._control, Kind.READY, header)
+        return True
+
+    def _fork(self, key: int, slot: int, fds: list[int]) -> None:
+        # Else the child would write it a second time.
+        child.flush_streams()
+        birth = child.Birth(self._supervisor, slot, self._name, fds[0], fds[1])
+        try:
+            pid = self._fork_twice(birth)
+        except OSError as exc:
+            self._send(Kind.FAILED, [key, f"fork failed: {exc.strerror}", ""])
+            return
+        self._send(Kind.FORKED, [key, pid])
+
+    def _fork_twice(self, birth: child.Birth) -> int:
+        """Return the pid of the grandchild, when it belongs to the supervisor."""
+        reader, writer = os.pipe()
+        try:
+            between = os.fork()
+            if between == 0:
+                os.close(reader)
+                self._between(birth, writer)
+            os.close(writer)
+            writer = -1
+            answer = os.read(reader, 16)
+            os.waitpid(between, 0)
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                os.close(writer)
+        pid = int.from_bytes(answer[:8], "little", signed=True) if answer else -1
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return pid
+
+    def _between(self, birth: child.Birth, writer: int) -> NoReturn:
+        """The process in between: forks the child, tells its pid (or minus errno), and goes."""
+        answer = -1
+        try:
+            answer = os.fork()
+            if answer == 0:
+                os.close(writer)
+                self._control.close()
+                assert self._runner is not None
+                child.live(birth, self._runner)
+        except OSError as exc:
+            answer = -(exc.errno or 1)
+        finally:
+            # Also when an at-fork hook of the app raised: this process must not return.
+            os.write(writer, answer.to_bytes(8, "little", signed=True))
+            os._exit(0)
+
+    def _send(self, kind: Kind, header: Any = None) -> None:
+        frames.send(self._control, kind, b"" if header is None else frames.encode(header))
+
+
+def _other_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Find an App by the words of a command line.
+
+``proj:app`` names an attribute; ``proj`` or ``pkg.mod`` a module with one App in it, of which the one
+called ``app`` is preferred.  The current directory is importable, as with ``python -m``.
+
+Errors:  ConfigError when the module or an App is missing or there are several; AppImportError, with the
+         app's own traceback, when importing it raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+from workerd.app.base import App, find_apps
+from workerd.errors import AppImportError, ConfigError
+
+
+def find_app(where: str) -> App:
+    """Import and return the App that ``where`` names."""
+    module_name, _, attribute = where.partition(":")
+    if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(f"{where!r} names no app", "write module:attribute, for example -A proj:app")
+    cwd = str(Path.cwd())
+    if cwd not in sys.path and "" not in sys.path:
+        sys.path.insert(0, cwd)
+    module = _imported(module_name)
+    return _named(module, attribute) if attribute else _only(module)
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as exc:  # a stop that is asked for meanwhile is neither
+        if isinstance(exc, ModuleNotFoundError) and exc.name and _is_or_holds(exc.name, name):
+            raise ConfigError(
+                f"there is no module {exc.name!r}", f"run from the directory that has it, not {Path.cwd()}"
+            ) from exc
+        text = "".join(traceback.format_exception(type(exc), exc, _app_part(exc.__traceback__)))
+        raise AppImportError(
+            f"app module {name!r} cannot be imported: {type(exc).__name__}: {exc}", "mend the app", text
+        ) from exc
+
+
+def _is_or_holds(missing: str, wanted: str) -> bool:
+    return wanted == missing or wanted.startswith(f"{missing}.")
+
+
+def _app_part(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the app's first line on, without ours and the import system's."""
+    found = trace
+    while found is not None and (
+        found.tb_frame.f_code.co_filename.startswith("<frozen importlib")
+        or found.tb_frame.f_code.co_filename in (__file__, importlib.__file__)
+    ):
+        found = found.tb_next
+    return found
+
+
+def _named(module: ModuleType, attribute: str) -> App:
+    found: object = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, App):
+        return found
+    what = "is missing" if found is None else f"is no App but {type(found).__name__}"
+    raise ConfigError(
+        f"{module.__name__}:{attribute} {what}", "write `app = App(...)` there, or name another"
+    )
+
+
+def _only(module: ModuleType) -> App:
+    if isinstance(app := getattr(module, "app", None), App):
+        return app
+    apps = {name: value for name, value in vars(module).items() if isinstance(value, App)}
+    if len(find_apps(apps.values())) == 1:
+        return next(iter(apps.values()))
+    if apps:
+        names = ", ".join(f"{module.__name__}:{name}" for name in apps)
+        raise ConfigError(f"module {module.__name__!r} has several apps", f"name one of {names}")
+    raise ConfigError(
+        f"module {module.__name__!r} has no App", "write `app = App(...)` there, or name another"
+    )

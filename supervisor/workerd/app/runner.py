@@ -1,0 +1,144 @@
+"""The app's side of a pool child: what the template loads, and how a child runs one job.
+
+Errors:  ``load`` raises AppImportError and ConfigError; ``run`` raises nothing that a task does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from typing import Any
+
+import msgspec
+
+from workerd.app.base import App
+from workerd.app.followups import check_supported
+from workerd.app.loader import find_app
+from workerd.app.logs import set_up
+from workerd.app.outcome import Finish
+from workerd.app.receiving import bare_request, request_from
+from workerd.app.reporting import ChildLink, lineage_of
+from workerd.app.request import Request
+from workerd.app.task import Task
+from workerd.app.trace import Run, failed, run_call
+from workerd.protocol.exceptions import NotRegistered
+from workerd.protocol.incoming import open_payload
+from workerd.protocol.result import make_meta
+from workerd.protocol.states import STARTED
+
+Report = tuple[dict[str, Any], bytes]
+
+# What the supervisor must know of a task to treat its messages.
+TABLE = (
+    "acks_late",
+    "acks_on_failure",
+    "acks_on_timeout",
+    "ignore_result",
+    "max_retries",
+    "rate_limit",
+    "reject_on_worker_lost",
+    "soft_time_limit",
+    "store_errors_even_if_ignored",
+    "time_limit",
+    "track_started",
+)
+
+
+class LoadArgument(msgspec.Struct, kw_only=True):
+    """What the supervisor tells the template; what is None stays as the app's settings say."""
+
+    app: str
+    broker: tuple[str, ...] | None = None
+    backend: str | None = None
+    hostname: str = ""
+    loglevel: str = "info"
+
+
+def load(arg: bytes) -> AppRunner:
+    """Import the app that ``arg`` (LoadArgument in msgpack) names."""
+    wanted = msgspec.msgpack.decode(arg, type=LoadArgument)
+    app = find_app(wanted.app)
+    if wanted.broker:
+        app.conf.broker_url = wanted.broker
+        # Children publish where their messages come from.
+        del app.conf.broker_read_url, app.conf.broker_write_url
+    if wanted.backend is not None:
+        app.conf.result_backend = wanted.backend or "disabled"
+    app.hostname = wanted.hostname or app.hostname
+    set_up(app.frames, wanted.loglevel)
+    app.import_modules()
+    app.check_safe()
+    return AppRunner(app)
+
+
+class AppRunner:
+    """Runs jobs of one app."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def table(self) -> dict[str, Any]:
+        """Name to options, for every task; the settings' limits stand in for a task's own."""
+        limits = {"time_limit": self.app.conf.task_time_limit}
+        limits["soft_time_limit"] = self.app.conf.task_soft_time_limit
+        return {
+            name: {option: _first(getattr(task, option), limits.get(option)) for option in TABLE}
+            for name, task in self.app.tasks.items()
+        }
+
+    def child_started(self) -> None:
+        """In a new child, before its first job."""
+        multiprocessing.current_process().name = "child"
+
+    def child_stopping(self) -> None:
+        """In a child that leaves."""
+        self.app.close()
+
+    def run(self, job_header: dict[str, Any], body: bytes, report: ChildLink) -> Report:
+        """Run the task that ``body`` asks for; returns the outcome's header and the encoded result."""
+        job = {"hostname": self.app.hostname, **job_header}
+        self.app.attach(report)
+        try:
+            return self._run(job, body, report)
+        finally:
+            self.app.attach(None)
+
+    def _run(self, job: dict[str, Any], body: bytes, report: ChildLink) -> Report:
+        request = Request(called_directly=False)
+        try:
+            incoming = open_payload(body)
+            request = bare_request(incoming, job)
+            request = request_from(incoming, job, self.app.conf.accept_content)
+            task = self.app.tasks[request.task or ""]
+            check_supported(request)
+        except Exception as exc:  # noqa: BLE001 (what is wrong with a message fails that message only)
+            return self._refuse(request, exc)
+        if task.track_started:
+            self._tell_started(task, request, report)
+        finish = Finish(self.app, task, request)
+
+        def shielded(run: Run) -> Run:
+            report.shield()
+            return finish(run)
+
+        return finish.report(run_call(task, request, shielded))
+
+    def _refuse(self, request: Request, exc: Exception) -> Report:
+        """The outcome of a message that could not be run."""
+        run = failed(exc)
+        run.traceback = None
+        finish = Finish(self.app, self.app.tasks.get(request.task or ""), request)
+        header, meta = finish.report(finish(run))
+        return header | {"refused": True, "unregistered": isinstance(exc, NotRegistered)}, meta
+
+    def _tell_started(self, task: Task, request: Request, report: ChildLink) -> None:
+        ignored = task.ignore_result if request.ignore_result is None else request.ignore_result
+        if ignored or not self.app.backend.enabled:
+            return
+        where = {"pid": os.getpid(), "hostname": request.hostname}
+        meta = make_meta(request.id or "", STARTED, where, lineage_of(request))
+        report.progress({"state": STARTED, "id": request.id}, self.app.backend.encode(meta))
+
+
+def _first(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value

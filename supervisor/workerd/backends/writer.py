@@ -1,0 +1,210 @@
+"""``ResultWriter``: the supervisor's way to the result backend; it never waits and never forgets.
+
+A result is confirmed when the server has answered; only then its ``then`` is called, and only then the
+task's message may be settled.  While the server is away results are kept and counted, and the link is tried
+again by timers.  A result may be stored twice after a lost link, never not at all while the process lives.
+
+What Celery's backend promises holds here too: a stored SUCCESS is never overwritten.  Every other state is
+read before it is written, so the states of one task are stored one after the other.
+
+Units:   seconds.
+Errors:  ConfigError from ``open_writer`` for a URL that is not served; none later.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from workerd.backends.base import BackendOptions
+from workerd.backends.stored import is_success
+from workerd.backends.url import resolve
+from workerd.errors import UnavailableError
+from workerd.protocol.result import task_key
+from workerd.protocol.states import SUCCESS
+from workerd.transport.address import RedisAddress, address_of_url
+from workerd.transport.loop import Cancelable, Loop
+from workerd.transport.redis import Command, RedisLink, error_in
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY = 0.25
+LONGEST_DELAY = 4.0
+CONNECT_TIMEOUT = 2.0
+REST = 10.0
+"""An attempt that held up the loop (a TLS handshake, a host name) is followed by a rest that much longer."""
+
+Then = Callable[[], object]
+
+
+class ResultWriter(Protocol):
+    """Stores encoded results."""
+
+    @property
+    def pending(self) -> int:
+        """Results that are not confirmed yet."""
+
+    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
+        """Store ``meta``, the encoded result; ``then`` is called when it is confirmed."""
+
+    def close(self) -> None:
+        """Leave; what is still pending is not stored.  May be called twice."""
+
+
+def open_writer(url: str | None, loop: Loop, options: BackendOptions | None = None) -> ResultWriter:
+    """The writer for the backend at ``url``; it connects in the loop's next turn."""
+    if not url or url.rstrip("/:") == "disabled":
+        return NullWriter()
+    return RedisResultWriter(address_of_url(resolve(url)), loop, options or BackendOptions())
+
+
+class NullWriter:
+    """For apps that keep no results."""
+
+    pending = 0
+
+    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
+        then()
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+@dataclass(slots=True, eq=False)
+class _Result:
+    task_id: str
+    state: str
+    meta: bytes
+    then: Then
+
+
+class RedisResultWriter:
+    """Results over a link of its own, many in one pipeline."""
+
+    def __init__(self, address: RedisAddress, loop: Loop, options: BackendOptions) -> None:
+        self._address, self._loop, self._options = address, loop, options
+        self._prefix = options.prefix()
+        self._chains: dict[str, deque[_Result]] = {}  # by task; the first of each is next, or on its way
+        self._next: list[str] = []  # tasks whose first result is not on its way
+        self._link: RedisLink | None = None
+        self._retry: Cancelable | None = None
+        self._failures = 0
+        self._asked = self._closed = False
+        self.pending = 0
+        loop.call_soon(self._connect)
+
+    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
+        self.pending += 1
+        chain = self._chains.setdefault(task_id, deque())
+        chain.append(_Result(task_id, state, meta, then))
+        if len(chain) == 1:
+            self._enqueue(task_id)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._flush()
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._link is not None:
+            self._link.close()
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def _enqueue(self, task_id: str) -> None:
+        self._next.append(task_id)
+        if not self._asked:
+            self._asked = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._asked = False
+        link = self._link
+        if link is None or not link.up or self._closed:
+            return
+        tasks, self._next = self._next, []
+        with link.together():
+            for task_id in tasks:
+                result = self._chains[task_id][0]
+                if result.state == SUCCESS:
+                    self._write(link, result)
+                else:
+                    link.send([("GET", self._key(task_id))], partial(self._read, link, result))
+
+    def _read(self, link: RedisLink, result: _Result, replies: list[Any]) -> None:
+        stored = replies[0]
+        if isinstance(stored, bytes) and is_success(stored, self._options.coding):
+            self._confirm(result)
+        else:
+            # An error answer is not judged here: the write that follows meets it too.
+            self._write(link, result)
+
+    def _write(self, link: RedisLink, result: _Result) -> None:
+        key, lifetime = self._key(result.task_id), self._options.lifetime(result.state)
+        keep: Command = ("SET", key, result.meta)
+        if lifetime is not None:
+            keep = ("SETEX", key, lifetime, result.meta)
+        commands: list[Command] = [("MULTI",), keep, ("PUBLISH", key, result.meta), ("EXEC",)]
+        link.send(commands, partial(self._written, link, result))
+
+    def _written(self, link: RedisLink, result: _Result, replies: list[Any]) -> None:
+        error = error_in(replies)
+        if error is not None:
+            link.lose(f"{self._address.shown} refused a result: {error}")
+        else:
+            self._confirm(result)
+
+    def _confirm(self, result: _Result) -> None:
+        self._failures = 0
+        self.pending -= 1
+        chain = self._chains[result.task_id]
+        chain.popleft()
+        if chain:
+            self._enqueue(result.task_id)
+        else:
+            del self._chains[result.task_id]
+        result.then()
+
+    def _key(self, task_id: str) -> str:
+        return task_key(task_id, self._prefix)
+
+    # -- the link ------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._retry = None
+        if self._closed:
+            return
+        link = RedisLink(self._loop, self._address, on_lost=self._lost)
+        began = time.monotonic()
+        try:
+            link.open(CONNECT_TIMEOUT, self._up)
+        except UnavailableError as exc:
+            self._lost(str(exc), held_up=time.monotonic() - began)
+        else:
+            self._link = link
+
+    def _up(self) -> None:
+        if self._failures:
+            logger.info("Result backend is back; %d results are stored now", self.pending)
+        if not self.pending:
+            # Else the first result that it takes tells; a server may be there and refuse them all.
+            self._failures = 0
+        self._flush()
+
+    def _lost(self, reason: str, held_up: float = 0.0) -> None:
+        self._link = None
+        # Nothing is on its way any more; what was may have arrived, and is stored again.
+        self._next = list(self._chains)
+        if not self._failures:
+            logger.warning("Result backend lost: %s; %d results wait for it", reason, self.pending)
+        self._failures += 1
+        longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures - 1, 10))
+        delay = max(random.uniform(longest / 2, longest), REST * held_up)
+        self._retry = self._loop.call_later(delay, self._connect)

@@ -1,0 +1,125 @@
+"""What ``workerd check`` looks at, one method a line.  Nothing is created or changed.
+
+Errors: each check raises the WorkerdError that the daemon would end with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from workerd import paths
+from workerd.app import App, find_app
+from workerd.backends.url import EMBEDDED, shown
+from workerd.bootsteps.order import Roster, boot_order, edges_of
+from workerd.bootsteps.steps import alias_of
+from workerd.cli.clientapp import NO_APP, with_settings
+from workerd.cli.common import Common
+from workerd.cli.settings import layers_of
+from workerd.config import Config
+from workerd.errors import ConfigError, PermissionDeniedError
+from workerd.transport.urls import checked_backend, checked_broker
+from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
+from workerd.worker.controller import STEPS as WORKER_STEPS
+from workerd.worker.embedded import find_server
+from workerd.worker.embedded.link import answers
+
+
+class Checks:
+    """The checks in the order in which a start would meet their subjects."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        self._app: App | None = None
+        self.blind = False
+        """The settings cannot be read, so that nothing else can be looked at."""
+
+    def __iter__(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
+        yield "settings", self.settings
+        yield "app", self.app
+        yield "steps", self.steps
+        yield "broker", self.broker
+        yield "backend", self.backend
+        yield "paths", self.paths
+
+    def settings(self) -> str:
+        """Every setting can be read."""
+        self.blind = True
+        layers = layers_of(self._common).layers
+        sources = [layer.source for layer in layers if layer.values]
+        name = self._config.name
+        self.blind = False
+        return f"name {name}, from {', '.join(sources) or 'defaults'}"
+
+    def app(self) -> str:
+        """The app can be imported, if one is named."""
+        if not self._config.app:
+            raise ConfigError("no app is named", "say which one: workerd -A proj check")
+        self._app = find_app(self._config.app)
+        return f"{self._config.app}: {len(self._app.tasks)} tasks"
+
+    def steps(self) -> str | None:
+        """The steps of both blueprints can be ordered; None when the app that may add some is missing."""
+        app = self._app
+        if app is None:
+            return None
+        return "; ".join(
+            f"{name}: {', '.join(_order(name, own, app.steps[name.lower()]))}"
+            for name, own in (("Worker", WORKER_STEPS), ("Consumer", CONSUMER_STEPS))
+        )
+
+    def broker(self) -> str:
+        """The broker can be reached, or run."""
+        urls = tuple(map(checked_broker, self._client.broker.urls("broker_read_url")))
+        if EMBEDDED in urls and not answers(paths.embedded_socket()):
+            return f"{EMBEDDED}: not running; `workerd start` runs {find_server()}"
+        with self._client.broker.reaching(), self._client.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0)
+        return f"{', '.join(map(shown, urls))}: reached"
+
+    def backend(self) -> str:
+        """The result backend can be reached, or run."""
+        url = checked_backend(self._client.backend_url())
+        if not url:
+            return "none: results are not kept"
+        if url == EMBEDDED and not answers(paths.embedded_socket()):
+            return f"{EMBEDDED}: not running; `workerd start` runs it"
+        self._client.backend.get_meta(str(uuid4()))
+        return f"{shown(url)}: reached"
+
+    def paths(self) -> str:
+        """The daemon's directories can be written, and its sockets fit."""
+        name = self._config.name
+        socket = paths.control_socket(name)
+        paths.embedded_socket()
+        places = (paths.runtime_dir(name), paths.state_dir(name))
+        for place in places:
+            _check_writable(place)
+        return f"{socket}, {places[1]}"
+
+    @cached_property
+    def _config(self) -> Config:
+        return layers_of(self._common).config()
+
+    @cached_property
+    def _client(self) -> App:
+        """What talks to broker and backend, also without the app."""
+        return with_settings(self._app or App(NO_APP), layers_of(self._common))
+
+
+def _order(name: str, own: tuple[type, ...], added: set[type]) -> list[str]:
+    roster = Roster(name, own, added)
+    return [alias_of(step) for step in boot_order(roster, edges_of(roster))]
+
+
+def _check_writable(place: Path) -> None:
+    """``place``, or the nearest directory above it that exists, can be written."""
+    there = next(path for path in (place, *place.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionDeniedError(
+            f"cannot write {place}: {there} is not writable",
+            "run as its owner, or set WORKERD_STATE_DIR and WORKERD_RUNTIME_DIR",
+        )

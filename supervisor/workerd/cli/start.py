@@ -1,0 +1,33 @@
+"""``workerd start``."""
+
+from __future__ import annotations
+
+import click
+
+from workerd.cli.common import Common, common_options, daemon_options, example
+from workerd.cli.settings import Duration, layers_of
+from workerd.transport.urls import checked_backend, checked_broker
+from workerd.worker import run_daemon
+
+_EXAMPLE = """
+workerd -A proj start
+workerd -A proj start --size 2-8 -Q celery,mail --broker redis://localhost:6379/0
+"""
+
+
+@click.command(epilog=example(_EXAMPLE))
+@common_options
+@daemon_options
+@click.option("--drain-timeout", type=Duration(), help="Longest drain at a stop.  [default: 10m]")
+@click.option("--dry", is_flag=True, help="Read and check everything as for a start, and start nothing.")
+def command(common: Common, drain_timeout: float | None, dry: bool) -> int:
+    """Run a daemon in the foreground.
+
+    It ends by itself only for an error; stop it with `workerd stop`, Ctrl-C or SIGTERM, which all drain.
+    """
+    layers = layers_of(common, **{"drain.timeout": drain_timeout})
+    config = layers.config()
+    for url in config.broker:
+        checked_broker(url)
+    checked_backend(config.backend)
+    return run_daemon(layers, dry=dry)

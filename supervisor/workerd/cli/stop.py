@@ -1,0 +1,60 @@
+"""``workerd stop``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from workerd.cli.common import Common, common_options, example
+from workerd.cli.ending import wait_for_end
+from workerd.cli.settings import Duration
+from workerd.control.client import HungUpError
+
+_EXAMPLE = """
+workerd stop
+workerd stop --timeout 30s
+workerd stop --now
+"""
+
+
+@click.command(epilog=example(_EXAMPLE))
+@common_options
+@click.option("--now", is_flag=True, help="Do not drain: kill the children and give their work back.")
+@click.option("--timeout", type=Duration(), help="Longest drain.  [default: as the daemon is configured]")
+def command(common: Common, now: bool, timeout: float | None) -> int:
+    """Drain a daemon and stop it; returns when its process has ended.
+
+    Exit 0 when all tasks have finished, 75 when the deadline came first and work was given back.
+    """
+    stream = common.client().stream("stop", now=now, timeout=timeout)
+    pid, told = 0, ""
+    try:
+        for fact in stream:
+            pid = fact.get("pid", pid)
+            if (line := sentence(fact)) and line != told:
+                click.echo(line)
+                told = line
+    except HungUpError:
+        # A daemon that is killed meanwhile cannot say how it ended.
+        wait_for_end(pid)
+        raise
+    wait_for_end(int(stream.value["pid"]))
+    code = int(stream.value["code"])
+    click.echo("stopped" if code == 0 else f"stopped with exit code {code}")
+    return code
+
+
+def sentence(fact: Mapping[str, Any]) -> str:
+    """What one fact of a stop says to the operator; empty for none."""
+    if "waiting_for" in fact:
+        waiting = fact["waiting_for"]
+        if not waiting and not fact.get("unsettled"):
+            return ""
+        names = f"waiting for {', '.join(waiting)}" if waiting else "settling the last results"
+        left = fact.get("seconds_left")
+        return f"{fact['event']}: {names}" + (f" ({left:.0f} s left)" if left is not None else "")
+    if fact["event"] == "stopping":
+        return f"stopping pid {fact['pid']}"
+    return ""

@@ -1,0 +1,69 @@
+"""A daemon's status in words, from the plain values that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The table, line by line; what the daemon does not tell is left out."""
+    up = f", up {span(found['uptime'])}" if "uptime" in found else ""
+    who = found.get("node") or found.get("name", "workerd")
+    yield f"{who}: {found.get('state', '?')}{up}, pid {found.get('pid')}"
+    yield from _row("app", found.get("app"))
+    yield from _row("broker", _broker(found))
+    yield from _row("backend", found.get("backend"))
+    yield from _row("queues", ", ".join(found.get("queues") or ()))
+    yield from _row("tasks", _counters(found.get("tasks") or {}))
+    yield from _row("reload", found.get("reload"))
+    for pool in found.get("pools") or ():
+        yield from _pool(pool)
+
+
+def span(seconds: float) -> str:
+    """``93784`` as ``1d 2h``: the two largest units that are not zero."""
+    left, parts = int(seconds), []
+    for size, unit in _UNITS:
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0s"
+
+
+def _row(name: str, text: Any) -> Iterator[str]:
+    if text:
+        yield f"  {name:<8} {text}"
+
+
+def _broker(found: Mapping[str, Any]) -> str:
+    link = found.get("link") or {}
+    text = f"{found.get('broker', '')} ({link.get('state', '?')}".lower()
+    if link.get("seconds") is not None:
+        text += f" for {span(link['seconds'])}"
+    if link.get("reason"):
+        text += f": {link['reason']}"
+    return text + ")"
+
+
+def _counters(tasks: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in tasks.items() if count)
+
+
+def _pool(pool: Mapping[str, Any]) -> Iterator[str]:
+    lower, upper = pool.get("lower"), pool.get("upper")
+    bounds = f"{lower}" if lower == upper else f"{lower}-{upper}"
+    slots = f"{pool.get('alive', 0)} alive of {pool.get('wanted', 0)} wanted (size {bounds})"
+    yield (
+        f"  pool {pool.get('name', 'default')}: {slots}, {pool.get('busy', 0)} busy,"
+        f" generation {pool.get('generation', 0)}"
+    )
+    if pool.get("degraded"):
+        yield f"    DEGRADED: {pool['degraded']}"
+    for child in pool.get("children") or ():
+        job = f" {child['title']}" if child.get("title") else ""
+        age = f" {span(child['age'])}" if child.get("age") is not None else ""
+        state = str(child.get("state", "?")).lower()
+        yield f"    child {child.get('slot', '?')}  pid {child.get('pid')}  {state}{job}{age}"

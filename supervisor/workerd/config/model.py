@@ -1,0 +1,130 @@
+"""The settings of one daemon, typed.
+
+Units: seconds for times; counts for sizes.  Times may be written with a unit ("90s", "10m", "2h").
+Errors: ValueError from the parsers here; ``config.load`` turns it into ConfigError with the place.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+_DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+
+MAX_SLOTS = 1000
+"""The largest pool; past it a typing error is likelier than a machine that can bear it."""
+
+
+def default_size() -> tuple[int, int]:
+    """One child for each CPU that this process may use."""
+    cpus = min(len(os.sched_getaffinity(0)), MAX_SLOTS)
+    return (cpus, cpus)
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a stop ends."""
+
+    timeout: float = 600.0
+    """Seconds that running tasks may take to finish, once a stop has begun."""
+    grace: float = 5.0
+    """Seconds between the soft limit and the kill, and for the broker to take the last settlements."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting of the daemon.  Frozen at start; ``restart`` reads it anew."""
+
+    app: str = ""
+    """Where the App is: ``module``, ``module:attribute`` or ``package.module``."""
+    name: str = "main"
+    """The daemon's name: its socket, its state and its part of the node name."""
+    broker: tuple[str, ...] = ("embedded",)
+    """Broker URLs, tried in order; ``embedded`` is the Valkey server that workerd runs itself."""
+    backend: str = ""
+    """Result backend URL; empty means ``embedded`` with the embedded broker, else no results."""
+    size: tuple[int, int] = msgspec.field(default_factory=default_size)
+    """Slots of the pool, (lower, upper); equal when the size is fixed."""
+    queues: tuple[str, ...] = ()
+    """Queues to consume; empty means the app's, by default ``celery``."""
+    loglevel: LogLevel = "info"
+    max_crashes: int = 3
+    """Children that one message may kill before it is put aside in ``<queue>.dead``."""
+    boot_timeout: float = 60.0
+    """Seconds for each start-up phase of a template and of a child."""
+    lease: float = 30.0
+    """Seconds that this node's in-flight work on Redis is ours without renewal."""
+    drain: Drain = msgspec.field(default_factory=Drain)
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds, 0 or more and finite, from a number or a text such as ``10m``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif (match := _DURATION.fullmatch(str(value).strip())) is not None:
+        seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    else:
+        raise ValueError("write seconds, or a number with ms, s, m, h or d")
+    if not (seconds >= 0 and math.isfinite(seconds)):
+        raise ValueError("a time must be 0 or more, and finite")
+    return seconds
+
+
+def parse_positive_duration(value: Any) -> float:
+    """As ``parse_duration``, for times without which nothing could ever be in time."""
+    seconds = parse_duration(value)
+    if seconds == 0:
+        raise ValueError("this time must be more than 0")
+    return seconds
+
+
+def parse_count(value: Any) -> int:
+    """A whole number, 1 or more, from ``3`` or ``"3"``."""
+    if re.fullmatch(r"\d{1,9}", str(value).strip()) is None or int(value) < 1:
+        raise ValueError("write a whole number, 1 or more")
+    return int(value)
+
+
+def parse_size(value: Any) -> tuple[int, int]:
+    """(lower, upper), at most ``MAX_SLOTS``, from ``4``, ``"4"``, ``"2-8"`` or ``[2, 8]``."""
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        lower, upper = int(value[0]), int(value[1])
+    elif (match := _SIZE.fullmatch(str(value).strip())) is not None:
+        lower, upper = int(match[1]), int(match[2] or match[1])
+    else:
+        raise ValueError("write a number or a range such as 2-8")
+    if not 1 <= lower <= upper:
+        raise ValueError(f"needs 1 <= lower <= upper, not {lower}-{upper}")
+    if upper > MAX_SLOTS:
+        raise ValueError(f"needs {MAX_SLOTS} slots or fewer")
+    return lower, upper
+
+
+def parse_names(value: Any) -> tuple[str, ...]:
+    """A tuple of words from ``"a,b"`` or ``["a", "b"]``; an empty list is the default's way to say none."""
+    if not isinstance(value, str):
+        return tuple(str(word).strip() for word in value)
+    names = tuple(word.strip() for word in value.split(",") if word.strip())
+    if not names:
+        raise ValueError("names nothing")
+    return names
+
+
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "size": parse_size,
+    "queues": parse_names,
+    "broker": parse_names,
+    "max_crashes": parse_count,
+    "boot_timeout": parse_positive_duration,
+    "lease": parse_positive_duration,
+    "drain.timeout": parse_duration,
+    "drain.grace": parse_duration,
+    "loglevel": lambda value: str(value).lower(),
+}

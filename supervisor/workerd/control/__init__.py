@@ -1,0 +1,1 @@
+"""The operators' plane: typed commands, the control socket that takes them, and its client."""

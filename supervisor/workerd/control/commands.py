@@ -1,0 +1,98 @@
+"""The commands that every daemon has."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from workerd.control.daemon import Daemon, Fact
+from workerd.control.registry import NoArguments, Registry, Request, command
+from workerd.errors import WorkerdError
+
+
+class Stop(msgspec.Struct, forbid_unknown_fields=True):
+    """``timeout``: seconds for the drain, None as configured; ``now``: no drain, kill."""
+
+    timeout: float | None = None
+    now: bool = False
+
+
+class Scale(msgspec.Struct, forbid_unknown_fields=True):
+    """``spec``: ``8``, ``+2``, ``-1`` or ``2-8``."""
+
+    spec: str
+
+
+@command("ping", NoArguments, text="say that the daemon answers, with its pid")
+def ping(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
+    return {"pid": os.getpid(), "incarnation": request.incarnation}
+
+
+@command("status", NoArguments, text="tell how the daemon is")
+def status(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
+    return daemon.status() | {"incarnation": request.incarnation}
+
+
+@command("stop", Stop, changes=True, text="drain and stop")
+def stop(daemon: Daemon, request: Request[Stop]) -> dict[str, Any] | None:
+    reply = request.reply
+    if not request.stream:
+        daemon.ask_stop(request.args.now, request.args.timeout)
+        return {"pid": os.getpid()}
+
+    def told(fact: Fact) -> None:
+        if fact["event"] == "stopped":
+            reply.answer({"pid": os.getpid(), "code": fact["code"]})
+        else:
+            reply.event(fact)
+
+    reply.event({"event": "stopping", "pid": os.getpid()})
+    reply.on_end(daemon.subscribe(told))
+    daemon.ask_stop(request.args.now, request.args.timeout)
+    return None
+
+
+@command("reload", NoArguments, changes=True, text="load the app anew; the old code ends its tasks")
+def reload(daemon: Daemon, request: Request[NoArguments]) -> None:
+    def done(ok: bool, message: str, traceback: str) -> None:
+        if ok:
+            request.reply.answer({"message": message})
+        else:
+            request.reply.fail(WorkerdError(message, "the old code goes on serving"), traceback)
+
+    daemon.ask_reload(done)
+
+
+@command("restart", NoArguments, changes=True, text="drain, then start the daemon's new code")
+def restart(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any] | None:
+    reply = request.reply
+    accepted = {"event": "restarting", "pid": os.getpid(), "incarnation": request.incarnation}
+    if not request.stream:
+        daemon.ask_restart()
+        return accepted
+
+    def told(fact: Fact) -> None:
+        if fact["event"] == "restart-failed":
+            error = WorkerdError(
+                str(fact.get("error", "the new code does not start")), "the old code goes on"
+            )
+            reply.fail(error, str(fact.get("traceback", "")))
+        else:
+            reply.event(fact)
+
+    reply.event(accepted)
+    reply.on_end(daemon.subscribe(told))
+    daemon.ask_restart()
+    return None
+
+
+@command("scale", Scale, changes=True, text="change the number of slots")
+def scale(daemon: Daemon, request: Request[Scale]) -> dict[str, Any]:
+    return daemon.scale(request.args.spec)
+
+
+def builtin_commands() -> Registry:
+    """A registry of its own with the commands above."""
+    return Registry([ping, status, stop, reload, restart, scale])

@@ -1,0 +1,43 @@
+"""What a command needs of the daemon, and nothing more.
+
+``status()`` gives plain values.  The keys that the command line shows, all optional: ``name``, ``pid``,
+``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``queues``,
+``tasks`` (counters by name), ``pools`` (one mapping each: ``name``, ``generation``, ``lower``, ``upper``,
+``wanted``, ``alive``, ``busy``, ``degraded``, ``children``), ``steps``.
+
+A *fact* is a mapping with the key ``event``: ``{"event": "draining", "waiting_for": ["proj.add[4f2a]"],
+"seconds_left": 12.5}`` while a stop goes on, ``{"event": "stopped", "code": 0}`` as the last one of a
+stop, ``{"event": "restart-failed", "error": ..., "traceback": ...}`` when new code does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+Fact = Mapping[str, Any]
+
+
+class Daemon(Protocol):
+    """The daemon as its commands see it; nothing here blocks."""
+
+    def status(self) -> dict[str, Any]:
+        """Plain values that tell how the daemon is."""
+
+    def ask_stop(self, now: bool, timeout: float | None) -> None:
+        """Begin to stop: at once, or after a drain of at most ``timeout`` seconds (None: as configured)."""
+
+    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
+        """Begin a new generation; ``done(ok, message, traceback)`` is called once."""
+
+    def ask_restart(self) -> None:
+        """Drain, then start the daemon's new code in this process."""
+
+    def scale(self, spec: str) -> dict[str, Any]:
+        """Change the wanted size; ``lower``, ``upper``, ``was`` and ``wanted`` as they are now.
+
+        Errors: UsageError for a spec that cannot be read.
+        """
+
+    def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:
+        """Tell ``callback`` every fact from now on; the result ends that and may be called twice."""

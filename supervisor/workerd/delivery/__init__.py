@@ -1,0 +1,8 @@
+"""Delivery: what this node holds, and the promise that none of it is lost or run twice."""
+
+from workerd.delivery.dispatcher import Dispatcher
+from workerd.delivery.prefetch import Prefetch
+from workerd.delivery.request import Request, Stage, TaskOptions
+from workerd.delivery.table import Table
+
+__all__ = ["Dispatcher", "Prefetch", "Request", "Stage", "Table", "TaskOptions"]

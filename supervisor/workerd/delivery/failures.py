@@ -1,0 +1,56 @@
+"""Failures that the supervisor itself finds, as results that any client can read.
+
+A child encodes the results of what it ran; what never ran, or whose child died, is told here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+
+from workerd.protocol.exceptions import TaskRevokedError
+from workerd.protocol.result import Coding, not_registered, supervisor_meta
+
+if TYPE_CHECKING:
+    from workerd.backends.writer import ResultWriter
+    from workerd.delivery.request import Request
+    from workerd_pool import Death
+
+Then = Callable[[], None]
+
+
+class Failures:
+    """Each method stores a result, then calls ``then``; at once where the task keeps no result."""
+
+    def __init__(self) -> None:
+        self.results: ResultWriter | None = None
+        self.coding = Coding()
+
+    def expired(self, request: Request, then: Then) -> None:
+        """It waited longer than its sender allowed."""
+        self._store(request, TaskRevokedError("expired"), then)
+
+    def unregistered(self, request: Request, then: Then) -> None:
+        """No task of that name is known."""
+        self._store(request, not_registered(request.message), then)
+
+    def internal(self, request: Request, error: str, then: Then) -> None:
+        """The child could not run it for a reason that is not the task's."""
+        self._store(request, RuntimeError(error), then)
+
+    def died(self, request: Request, death: Death, then: Then) -> None:
+        """Its child died, and it does not run again."""
+        if death.hard_limit is not None:
+            self._store(request, TimeLimitExceeded(death.hard_limit), then)
+        else:
+            text = f"Worker exited prematurely: {death.cause} Job: {request.number}."
+            self._store(request, WorkerLostError(text), then)
+
+    def _store(self, request: Request, exc: Exception, then: Then) -> None:
+        if self.results is None or not request.keeps_result:
+            then()
+            return
+        state, meta = supervisor_meta(request.message, exc, self.coding)
+        self.results.store(request.id, state, meta, then)

@@ -1,0 +1,83 @@
+"""Intake: from a delivery to a request, or to the reason why there is none.
+
+What cannot be read is put aside, never dropped; what belongs to a run that goes on or has ended here is
+joined with it, never run again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workerd.delivery.outcome import DONE
+from workerd.delivery.request import Request, TaskOptions, Verdict
+
+if TYPE_CHECKING:
+    from workerd.delivery.dispatcher import Dispatcher
+    from workerd.protocol.message import Message
+    from workerd.source.base import Delivery
+
+
+class Intake:
+    """Takes deliveries for one dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
+
+    def take(self, delivery: Delivery) -> None:
+        """Reserve it, join it, or put it aside."""
+        desk = self.dispatcher
+        message = delivery.message
+        if message is None:
+            self._put_aside(delivery)
+        elif not self._join(delivery, message):
+            request = self._request(delivery, message)
+            desk.totals.received += 1
+            desk.narrator.received(request)
+            desk.reserve(request)
+
+    def _put_aside(self, delivery: Delivery) -> None:
+        desk = self.dispatcher
+        desk.narrator.malformed(delivery)
+        desk.totals.put_aside += 1
+        if desk.settler.source is not None:
+            desk.settler.source.put_aside(delivery, delivery.problem, desk.check_idle)
+
+    def _join(self, delivery: Delivery, message: Message) -> bool:
+        """True when this delivery belongs to a run that goes on or has ended here."""
+        desk = self.dispatcher
+        known = self._known(delivery, message)
+        if known is None:
+            return False
+        desk.totals.repeated += 1
+        if isinstance(known, Verdict):
+            desk.narrator.repeated(delivery)
+            desk.settler.decide(self._request(delivery, message), known)
+            return True
+        desk.narrator.joined(known)
+        if known.acknowledged:
+            # The broker was told once that this is done, and has forgotten it.
+            desk.settler.decide(self._request(delivery, message), DONE)
+            return True
+        desk.table.relink(known, delivery)
+        if known.verdict is not None:
+            desk.settler.decide(known, known.verdict)
+        return True
+
+    def _known(self, delivery: Delivery, message: Message) -> Request | Verdict | None:
+        table, now = self.dispatcher.table, self.dispatcher.clock.now()
+        if message.publisher_tag:
+            return table.publishes.find(message.publisher_tag, now)
+        return table.join(message, now) if delivery.redelivered else None
+
+    def _request(self, delivery: Delivery, message: Message) -> Request:
+        desk = self.dispatcher
+        request = Request(
+            number=desk.table.next_number(),
+            delivery=delivery,
+            message=message,
+            options=desk.tasks.get(message.task, TaskOptions()),
+            received=desk.clock.wall(),
+            deaths=message.deaths,
+        )
+        desk.table.add(request)
+        return request

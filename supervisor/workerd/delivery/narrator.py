@@ -1,0 +1,104 @@
+"""The words in which the life of a task is told in the log.  Logic emits facts; wording is here."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from workerd.delivery.outcome import Outcome
+
+if TYPE_CHECKING:
+    from workerd.delivery.request import Request
+    from workerd.source.base import Delivery
+    from workerd_pool import Death
+
+logger = logging.getLogger("workerd.task")
+
+
+class Narrator:
+    """One terminal line for each task; errors with the traceback that the child sent."""
+
+    def received(self, request: Request) -> None:
+        logger.debug("Task %s received", request.title)
+
+    def ended(self, request: Request, outcome: Outcome) -> None:
+        runtime = f"{outcome.runtime:.3f}s" if outcome.runtime is not None else "?"
+        match outcome.state:
+            case "SUCCESS":
+                logger.info("Task %s succeeded in %s: %s", request.title, runtime, outcome.repr)
+            case "RETRY":
+                logger.info("Task %s retry: %s", request.title, outcome.repr)
+            case "IGNORED":
+                logger.info("Task %s ignored", request.title)
+            case "REJECTED":
+                logger.warning("Task %s reject requeue=%s: %s", request.title, outcome.requeue, outcome.repr)
+            case "FAILURE" if outcome.refused:
+                place = f"{request.delivery.queue}.dead"
+                logger.warning(
+                    "Task %s could not be run: %s; put aside in %s", request.title, outcome.repr, place
+                )
+            case "FAILURE" if outcome.expected:
+                logger.info("Task %s raised expected: %s", request.title, outcome.repr)
+            case "FAILURE":
+                trace = f"\n{outcome.traceback.rstrip()}" if outcome.traceback else ""
+                logger.error("Task %s raised unexpected: %s%s", request.title, outcome.repr, trace)
+            case _:
+                logger.critical(
+                    "Task %s INTERNAL ERROR: %s\n%s",
+                    request.title,
+                    outcome.error or outcome.state,
+                    outcome.traceback or "",
+                )
+
+    def lost(self, request: Request, death: Death, limit: int) -> None:
+        logger.error(
+            "Task %s lost its child %d: %s; it runs again (death %d of %d)",
+            request.title,
+            death.pid,
+            death.cause,
+            request.deaths,
+            limit,
+        )
+
+    def failed_by_death(self, request: Request, death: Death, fate: str) -> None:
+        logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.cause, fate)
+
+    def expired(self, request: Request) -> None:
+        logger.info("Discarding revoked task: %s (expired)", request.title)
+
+    def unknown(self, request: Request) -> None:
+        logger.error(
+            "Received unregistered task %s; put aside in %s.dead. Does the app import its module?",
+            request.title,
+            request.delivery.queue,
+        )
+
+    def malformed(self, delivery: Delivery) -> None:
+        logger.warning(
+            "Received a malformed message: %s; put aside in %s.dead (%d bytes, begins %r)",
+            delivery.problem,
+            delivery.queue,
+            len(delivery.raw),
+            delivery.raw[:60],
+        )
+
+    def joined(self, request: Request) -> None:
+        logger.info("Task %s was delivered again while its run goes on; joined", request.title)
+
+    def repeated(self, delivery: Delivery) -> None:
+        name = delivery.message.task if delivery.message else "?"
+        task_id = delivery.message.id if delivery.message else "?"
+        logger.info("Task %s[%s] was delivered again after it had finished; acknowledged", name, task_id)
+
+    def unsure(self, request: Request) -> None:
+        logger.warning(
+            "Task %s: the link was lost while it was acknowledged early (acks_late=False); "
+            "it runs again only if the broker delivers it again",
+            request.title,
+        )
+
+    def cut_off(self, request: Request, why: str) -> None:
+        logger.error("Task %s was acknowledged early and will not run: %s", request.title, why)
+
+    def given_back(self, request: Request, why: str) -> None:
+        logger.info("Task %s given back to %s: %s", request.title, request.delivery.queue, why)

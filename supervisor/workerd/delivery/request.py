@@ -1,0 +1,114 @@
+"""One task message that this node holds, from its delivery until the broker has forgotten it.
+
+Units: ``time_start`` and ``received`` are seconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from workerd.protocol.message import Message
+    from workerd.source.base import Delivery
+
+
+class Stage(Enum):
+    """How far a request has come, in the order of its life.
+
+    Only RUNNING and ACKNOWLEDGING may go back, to RESERVED.
+    """
+
+    SCHEDULED = "scheduled"
+    """Waits here for its ETA."""
+    RESERVED = "reserved"
+    """Waits for a free slot."""
+    ACKNOWLEDGING = "acknowledging"
+    """At most once: waits for the broker to forget it before it may run."""
+    RUNNING = "running"
+    """With the pool."""
+    STORING = "storing"
+    """Has run; its result is on its way to the backend."""
+    SETTLING = "settling"
+    """Decided; the broker has not confirmed it yet."""
+
+
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor must know of a task; the template sends one for each task it registered."""
+
+    acks_late: bool = True
+    acks_on_failure: bool = True
+    acks_on_timeout: bool = True
+    ignore_result: bool = False
+    store_errors_even_if_ignored: bool = False
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> TaskOptions:
+        """From a row of the template's task table; None means the default."""
+        return msgspec.convert({key: value for key, value in row.items() if value is not None}, cls)
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A message together with everything that has happened to it here."""
+
+    number: int
+    delivery: Delivery
+    message: Message
+    options: TaskOptions
+    received: float
+    stage: Stage = Stage.RESERVED
+    time_start: float | None = None
+    worker_pid: int | None = None
+    deaths: int = 0
+    refusals: int = 0
+    """Children of an older generation that did not know its task."""
+    acknowledged: bool = False
+    """True once an early acknowledgement was confirmed: nothing is left to settle."""
+    timer: Any = None
+    verdict: Verdict | None = None
+    linked: bool = True
+    """False when the link that delivered it is gone and its tag with it."""
+
+    @property
+    def id(self) -> str:
+        return self.message.id
+
+    @property
+    def name(self) -> str:
+        return self.message.shadow or self.message.task
+
+    @property
+    def title(self) -> str:
+        """How logs, process titles and status name it."""
+        return f"{self.name}[{self.message.id}]"
+
+    @property
+    def keeps_result(self) -> bool:
+        """True when a failure found by the supervisor belongs in the result backend."""
+        ignored = self.message.ignore_result
+        if ignored is None:
+            ignored = self.options.ignore_result
+        return not ignored or self.options.store_errors_even_if_ignored
+
+
+class Settlement(Enum):
+    """What the broker is told in the end."""
+
+    DONE = "done"
+    GIVE_BACK = "give back"
+    PUT_ASIDE = "put aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decided settlement; kept until it is confirmed, so that it survives a lost link."""
+
+    settlement: Settlement
+    reason: str = field(default="")

@@ -1,0 +1,123 @@
+"""Runs: from the pool's word on a job to the verdict on its message.
+
+A run that its child's death cuts off starts again, up to ``max_crashes`` deaths; then its message is put
+aside, so that a task that kills its child cannot take the daemon with it.  Deaths are counted while this
+daemon holds the message; one that is given back in between starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workerd.delivery.outcome import DONE, GIVE_BACK, Outcome, verdict
+from workerd.delivery.request import Request, Settlement, Stage, Verdict
+
+if TYPE_CHECKING:
+    from workerd.delivery.dispatcher import Dispatcher
+    from workerd_pool import Death, Job
+
+
+MOST_REFUSALS = 100
+"""Tries to find a child that knows a task which the current generation knows."""
+
+
+class Runs:
+    """The pool's listener for jobs."""
+
+    def __init__(self, dispatcher: Dispatcher, max_crashes: int) -> None:
+        self.dispatcher, self.max_crashes = dispatcher, max_crashes
+        self.killing = False
+
+    def on_started(self, job: Job, pid: int) -> None:
+        """A child has read the job."""
+        desk = self.dispatcher
+        if (request := desk.table.get(job.id)) is not None:
+            request.time_start, request.worker_pid = desk.clock.wall(), pid
+            desk.totals.started += 1
+
+    def on_progress(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
+        """The task told a state of its own, such as STARTED."""
+        desk = self.dispatcher
+        request = desk.table.get(job.id)
+        if request is not None and desk.results is not None:
+            desk.results.store(request.id, str(header.get("state", "")), body, _nothing)
+
+    def on_done(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
+        """The run has ended: store its result, then settle its message."""
+        desk = self.dispatcher
+        request = desk.table.get(job.id)
+        if request is None:
+            return
+        outcome = Outcome.of(header)
+        known = request.message.task in desk.tasks and request.refusals < MOST_REFUSALS
+        if outcome.unregistered and known:
+            # In the middle of a reload: the new generation knows it, a child of the old one does not.
+            request.refusals += 1
+            desk.requeue(request)
+            desk.pump()
+            return
+        desk.narrator.ended(request, outcome)
+        desk.totals.count(outcome.state)
+        if outcome.runtime is not None:
+            desk.prefetch.record(outcome.runtime)
+        request.stage = Stage.STORING
+        fate = verdict(outcome, request.options)
+        desk.totals.put_aside += fate.settlement is Settlement.PUT_ASIDE
+        decide = partial(desk.settler.decide, request, fate)
+        if outcome.store and desk.results is not None:
+            desk.results.store(request.id, outcome.state, body, decide)
+        elif outcome.state == "INTERNAL":
+            desk.failures.internal(request, outcome.error, decide)
+        else:
+            decide()
+        desk.pump()
+
+    def on_lost(self, job: Job, death: Death) -> None:
+        """The child died while it ran this job."""
+        desk = self.dispatcher
+        request = desk.table.get(job.id)
+        if request is None:
+            return
+        request.deaths += 1
+        desk.totals.cut_off += 1
+        if self.killing and not request.acknowledged:
+            desk.give_back(request, f"its child was stopped ({death.cause})")
+        elif death.hard_limit is not None or request.acknowledged or request.deaths >= self.max_crashes:
+            self._fail(request, death)
+        else:
+            desk.narrator.lost(request, death, self.max_crashes)
+            desk.requeue(request)
+        desk.pump()
+
+    def on_returned(self, job: Job) -> None:
+        """The pool gives back a job that no child has read."""
+        desk = self.dispatcher
+        if (request := desk.table.get(job.id)) is not None:
+            desk.requeue(request)
+            desk.pump()
+
+    def _fail(self, request: Request, death: Death) -> None:
+        """No further run: the hard limit, an early acknowledgement, or one death too many."""
+        desk = self.dispatcher
+        fate = DONE
+        if request.acknowledged:
+            words = "it was acknowledged before it ran, so it does not run again"
+        elif death.hard_limit is not None:
+            fate = DONE if request.options.acks_on_timeout else GIVE_BACK
+            words = "it failed by its time limit"
+        else:
+            desk.totals.put_aside += 1
+            reason = f"killed {request.deaths} children, the last: {death.cause}"
+            fate = Verdict(Settlement.PUT_ASIDE, reason)
+            place = f"{request.delivery.queue}.dead"
+            words = f"death {request.deaths} of {self.max_crashes}, put aside in {place}"
+        desk.narrator.failed_by_death(request, death, words)
+        desk.totals.failed += 1
+        request.stage = Stage.STORING
+        desk.failures.died(request, death, partial(desk.settler.decide, request, fate))
+
+
+def _nothing() -> None:
+    """A stored state of a task that goes on: nothing waits for it."""

@@ -1,0 +1,39 @@
+"""Counts since the start of the daemon, for status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+_BY_STATE = {
+    "SUCCESS": "succeeded",
+    "FAILURE": "failed",
+    "RETRY": "retried",
+    "IGNORED": "ignored",
+    "REJECTED": "rejected",
+}
+
+
+@dataclass(slots=True)
+class Totals:
+    """Messages and runs; ``cut_off`` counts runs that ended with their child's death."""
+
+    received: int = 0
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    expired: int = 0
+    cut_off: int = 0
+    put_aside: int = 0
+    given_back: int = 0
+    repeated: int = 0
+
+    def count(self, state: str) -> None:
+        """One run ended in ``state``."""
+        name = _BY_STATE.get(state, "failed")
+        setattr(self, name, getattr(self, name) + 1)
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)

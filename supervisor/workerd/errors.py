@@ -1,0 +1,86 @@
+"""Errors, sorted by who must act, and the exit codes that operators see.
+
+An error that reaches the command line prints one line: what, where, what to do.  Its class
+decides the exit code, so that scripts and systemd can tell a typo from an outage.
+
+Source: the numbers of ``sysexits.h`` where one fits.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every ``workerd`` command and of the daemon."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    BUG = 70
+    TAKEN = 73
+    GIVEN_BACK = 75
+    PERMISSION = 77
+    CONFIG = 78
+
+
+class WorkerdError(Exception):
+    """Base of all errors that workerd raises for a known reason.
+
+    ``what`` is one sentence that names the thing and the place; ``hint`` says what to do.
+    """
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.hint}" if self.hint else self.what
+
+
+class UsageError(WorkerdError):
+    """The words of a call are wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnavailableError(WorkerdError):
+    """A broker, backend or daemon that is needed cannot be reached."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class TakenError(WorkerdError):
+    """The name, socket or pid file belongs to another live daemon."""
+
+    exit_code = ExitCode.TAKEN
+
+
+class PermissionDeniedError(WorkerdError):
+    """A path cannot be read or written by this user."""
+
+    exit_code = ExitCode.PERMISSION
+
+
+class ConfigError(WorkerdError):
+    """A setting, the app or a step is wrong; a restart cannot mend it."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class AppImportError(ConfigError):
+    """The app could not be imported; ``traceback`` is the app's own, as text."""
+
+    def __init__(self, what: str, hint: str = "", traceback: str = "") -> None:
+        super().__init__(what, hint)
+        self.traceback = traceback
+
+
+class StepError(WorkerdError):
+    """A bootstep raised where it must not, or a blueprint cannot be ordered."""
+
+    exit_code = ExitCode.BUG

@@ -1,0 +1,255 @@
+"""What the supervisor reads of a task message; arguments stay undecoded in ``payload``.
+
+A protocol 1 message has its name, id and times in the body, so a JSON body is decoded for these.
+
+Units:   Unix time for ``eta`` and ``expires``; ``timelimit`` is (hard, soft) in seconds, as on the wire.
+Errors:  MalformedError for every message that cannot be read, and no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, tzinfo
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from workerd.protocol.envelope import (
+    Count,
+    Envelope,
+    Headers,
+    MalformedError,
+    Properties,
+    decode_envelope,
+    fields_of,
+    reading,
+    transport_body,
+)
+from workerd.protocol.lenient import load_json, printable_tree
+from workerd.protocol.moment import parse_moment
+
+__all__ = [
+    "AmqpPayload",
+    "MalformedError",
+    "Message",
+    "mark_redelivered",
+    "message_from_amqp",
+    "message_from_redis",
+]
+
+Limits = tuple[float | None, float | None]
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """One task call as the supervisor sees it."""
+
+    id: str
+    task: str
+    protocol: Literal[1, 2]
+    payload: bytes
+    """What the child gets, self-contained: the raw envelope of Redis, or an ``AmqpPayload`` in msgpack."""
+    content_type: str
+    shadow: str | None = None
+    eta: float | None = None
+    expires: float | None = None
+    retries: int = 0
+    timelimit: Limits = (None, None)
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    argsrepr: str = ""
+    kwargsrepr: str = ""
+    origin: str | None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: int = 0
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    priority: int = 0
+    publisher_tag: str = ""
+    """The publisher's ``properties.delivery_tag`` on Redis, else empty."""
+    exchange: str = ""
+    routing_key: str = ""
+    deaths: int = 0
+    """Children that this message has killed, as counted before a give-back."""
+    redelivered: bool = False
+
+
+class AmqpPayload(msgspec.Struct, frozen=True, array_like=True):
+    """An AMQP task message as one msgpack array, which no JSON text can be mistaken for."""
+
+    properties: dict[str, Any]
+    headers: dict[str, Any]
+    body: bytes
+    exchange: str
+    routing_key: str
+    redelivered: bool
+
+
+class _BodyV1(msgspec.Struct, frozen=True):
+    task: str
+    id: str
+    eta: str | None = None
+    expires: str | None = None
+    retries: Count | None = None
+    timelimit: Limits | None = None
+    group: str | None = None
+
+
+def message_from_redis(raw: bytes, zone: tzinfo = UTC) -> Message:
+    """Read an entry of a Redis list; times without an offset are in ``zone``."""
+    envelope = decode_envelope(raw)
+    info = envelope.properties.delivery_info
+    message = _message(envelope, raw, zone)
+    message.publisher_tag = str(envelope.properties.delivery_tag or "")
+    message.exchange, message.routing_key = info.exchange or "", info.routing_key or ""
+    message.redelivered = bool(envelope.headers.redelivered or info.redelivered)
+    return message
+
+
+def message_from_amqp(
+    properties: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    body: bytes | str,
+    *,
+    exchange: str,
+    routing_key: str,
+    redelivered: bool,
+    zone: tzinfo = UTC,
+) -> Message:
+    """Read a message as an AMQP channel delivers it; times without an offset are in ``zone``."""
+    plain = {key: value for key, value in properties.items() if key != "application_headers"}
+    data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    parts = AmqpPayload(plain, dict(headers), data, exchange, routing_key, redelivered)
+    try:
+        payload = _encode_amqp(parts)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        plain, tidied = (reading("the message", printable_tree, part) for part in (plain, parts.headers))
+        parts = AmqpPayload(plain, tidied, data, exchange, routing_key, redelivered)
+        payload = reading("the message", _encode_amqp, parts)
+    envelope = Envelope(
+        body="",
+        headers=fields_of("the headers", parts.headers, Headers),
+        properties=fields_of("the properties", plain, Properties),
+        content_type=_text(plain.get("content_type")),
+    )
+    message = _message(envelope, payload, zone, data)
+    message.exchange, message.routing_key = exchange, routing_key
+    message.redelivered = bool(redelivered or envelope.headers.redelivered)
+    return message
+
+
+def mark_redelivered(raw: bytes) -> bytes:
+    """The Redis envelope with both redelivered marks set and all else kept byte for byte.
+
+    One that only Python reads (see ``lenient``) keeps its meaning, not its bytes.
+    """
+    try:
+        return _marked_raw(raw)
+    except MalformedError:
+        return reading("the envelope", _marked_leniently, raw)
+
+
+def _marked_leniently(raw: bytes) -> bytes:
+    envelope = json.loads(raw)
+    envelope["headers"]["redelivered"] = True
+    info = envelope["properties"].get("delivery_info") or {}
+    envelope["properties"]["delivery_info"] = info | {"redelivered": True}
+    return json.dumps(envelope).encode()
+
+
+def _marked_raw(raw: bytes) -> bytes:
+    envelope = _raw_fields("the envelope", raw)
+    headers = _raw_fields("the headers", envelope.get("headers"))
+    properties = _raw_fields("the properties", envelope.get("properties"))
+    info = _raw_fields("the delivery info", properties.get("delivery_info", msgspec.Raw(b"{}")))
+    true = msgspec.Raw(b"true")
+    properties["delivery_info"] = _raw_object(info | {"redelivered": true})
+    envelope["headers"] = _raw_object(headers | {"redelivered": true})
+    envelope["properties"] = _raw_object(properties)
+    return bytes(_raw_object(envelope))
+
+
+def _message(envelope: Envelope, payload: bytes, zone: tzinfo, body: bytes | None = None) -> Message:
+    if envelope.headers.task is not UNSET:
+        return _version_2(envelope, payload, zone)
+    if body is None:
+        body = transport_body(envelope.body, envelope.properties.body_encoding)
+    return _version_1(envelope, payload, body, zone)
+
+
+def _version_2(envelope: Envelope, payload: bytes, zone: tzinfo) -> Message:
+    headers = envelope.headers
+    message = _base(envelope, payload, headers.task, headers.id)
+    message.protocol = 2
+    message.shadow, message.origin = headers.shadow, headers.origin
+    message.root_id, message.parent_id = headers.root_id, headers.parent_id
+    message.argsrepr, message.kwargsrepr = headers.argsrepr or "", headers.kwargsrepr or ""
+    message.ignore_result = headers.ignore_result
+    message.replaced_task_nesting = headers.replaced_task_nesting or 0
+    _set_times(message, headers, zone)
+    return message
+
+
+def _version_1(envelope: Envelope, payload: bytes, body: bytes, zone: tzinfo) -> Message:
+    if envelope.headers.compression:
+        raise MalformedError("no task header, and a compressed protocol 1 body is not read")
+    if envelope.content_type not in (None, "application/json"):
+        raise MalformedError(f"no task header, and a body of type {envelope.content_type} is not read")
+    fields = reading("there is no task header, and the body as protocol 1", _call_v1, body)
+    message = _base(envelope, payload, fields.task, fields.id)
+    _set_times(message, fields, zone)
+    return message
+
+
+def _call_v1(body: bytes) -> _BodyV1:
+    try:
+        return _decode_v1(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return fields_of("the call", load_json(body), _BodyV1)
+
+
+def _base(envelope: Envelope, payload: bytes, task: Any, task_id: Any) -> Message:
+    if not task or not task_id:
+        raise MalformedError("the task's name is empty" if not task else "the task's id is missing")
+    properties = envelope.properties
+    return Message(
+        id=task_id,
+        task=task,
+        protocol=1,
+        payload=payload,
+        content_type=envelope.content_type or "application/json",
+        reply_to=properties.reply_to,
+        correlation_id=properties.correlation_id,
+        priority=properties.priority or 0,
+        deaths=max(envelope.headers.deaths or 0, 0),
+    )
+
+
+def _set_times(message: Message, fields: Headers | _BodyV1, zone: tzinfo) -> None:
+    message.eta = reading("the eta", parse_moment, fields.eta, zone)
+    message.expires = reading("the expiry", parse_moment, fields.expires, zone)
+    message.retries = max(fields.retries or 0, 0)
+    message.timelimit = fields.timelimit or (None, None)
+    message.group = fields.group
+
+
+_decode_v1 = msgspec.json.Decoder(_BodyV1).decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+# AMQP tables may hold decimals and dates of their own; a custom header is never a reason to fail.
+_encode_amqp = msgspec.msgpack.Encoder(enc_hook=str).encode
+
+
+def _raw_fields(what: str, raw: bytes | msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    if raw is None:
+        raise MalformedError(f"{what} is missing")
+    return reading(what, _decode_raw, raw)
+
+
+def _raw_object(fields: dict[str, msgspec.Raw]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(fields))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,94 @@
+"""Serializers and compressors: kombu's, behind four typed functions.
+
+Errors:  EncodeError for a value that cannot be written; DecodeError for bytes that cannot be read;
+         ContentDisallowed for a content type that is not accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from kombu import compression as _kombu_compression
+from kombu import serialization as _kombu_serialization
+from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError
+
+__all__ = [
+    "ContentDisallowed",
+    "DecodeError",
+    "EncodeError",
+    "can_pack",
+    "content_type_of",
+    "dump",
+    "load",
+    "pack",
+    "unpack",
+]
+
+# kombu has types for some of its functions only.
+_serialization: Any = _kombu_serialization
+_compression: Any = _kombu_compression
+
+_MSGPACK = "application/x-msgpack"
+
+
+def dump(value: Any, serializer: str) -> tuple[str, str, bytes]:
+    """(content type, content encoding, bytes) of ``value``."""
+    try:
+        content_type, encoding, data = _serialization.dumps(value, serializer=serializer)
+    except RecursionError as exc:
+        raise EncodeError("the value is nested too deeply") from exc
+    return content_type, encoding, data.encode() if isinstance(data, str) else bytes(data)
+
+
+def load(data: bytes, content_type: str, encoding: str, accept: Iterable[str] | None) -> Any:
+    """The value in ``data``; ``accept`` names serializers or content types, None only the safe ones."""
+    allowed: set[str] | None = _serialization.prepare_accept_content(None if accept is None else list(accept))
+    if content_type == _MSGPACK:
+        return _load_msgpack(data, allowed)
+    try:
+        return _serialization.loads(data, content_type, encoding, accept=allowed)
+    except RecursionError as exc:
+        raise DecodeError("the value is nested too deeply") from exc
+
+
+def pack(data: bytes, compression: str) -> tuple[bytes, str]:
+    """(compressed bytes, content type of the compression)."""
+    packed, content_type = _compression.compress(data, compression)
+    return bytes(packed), str(content_type)
+
+
+def can_pack(compression: str) -> bool:
+    """True when ``pack`` knows ``compression`` and its module is installed."""
+    try:
+        _compression.get_encoder(compression)
+    except KeyError:
+        return False
+    return True
+
+
+def unpack(data: bytes, compression: str) -> bytes:
+    """Undo ``pack``, by name or content type."""
+    try:
+        return bytes(_compression.decompress(data, compression))
+    except Exception as exc:  # each decompressor raises errors of its own
+        raise DecodeError(f"cannot be decompressed as {compression}: {exc}") from exc
+
+
+def content_type_of(serializer: str) -> tuple[str, str]:
+    """(content type, content encoding) that ``serializer`` writes."""
+    encoder: Any = _serialization.registry._encoders.get(serializer)
+    if encoder is None:
+        raise DecodeError(f"there is no serializer {serializer!r}")
+    return str(encoder.content_type), str(encoder.content_encoding)
+
+
+def _load_msgpack(data: bytes, allowed: set[str] | None) -> Any:
+    # kombu needs the msgpack package for this; msgspec is here anyway.
+    if allowed is None or _MSGPACK not in allowed:
+        raise ContentDisallowed(f"refusing to decode {_MSGPACK}: it is not accepted here")
+    try:
+        return msgspec.msgpack.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise DecodeError(f"not msgpack: {exc}") from exc

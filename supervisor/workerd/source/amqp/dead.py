@@ -1,0 +1,183 @@
+"""Publish messages to ``<queue>.dead`` and tell when the broker has them for good.
+
+The publisher has a connection of its own: RabbitMQ stops reading from connections that publish when it is
+short of memory or disk, and acknowledgements must not wait behind that.  It is opened with the first
+message, tried again by timers, and a message that was not confirmed is published again.
+
+Units:  seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from amqp import spec
+from amqp.basic_message import Message
+
+from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.queues import declare_dead_queue
+from workerd.transport.loop import Cancelable, Loop
+
+if TYPE_CHECKING:
+    from kombu.connection import Connection
+
+FIRST_DELAY = 0.25
+LONGEST_DELAY = 4.0
+NOT_KEPT = ("application_headers", "expiration", "user_id")
+"""Headers are merged; a dead message must not expire; RabbitMQ takes no user_id but the connection's."""
+
+
+@dataclass(slots=True, eq=False)
+class _Letter:
+    queue: str
+    message: Message
+    then: Callable[[], object]
+    returned: bool = False
+
+
+class DeadLetters:
+    """Confirmed publishing over a second connection to the broker of ``connection``."""
+
+    def __init__(self, connection: Connection, loop: Loop) -> None:
+        self._broker: Any = connection  # kombu's own types are incomplete
+        self._loop = loop
+        self._waiting: deque[_Letter] = deque()
+        self._unconfirmed: dict[int, _Letter] = {}  # by the number of the publish on its channel
+        self._declared: set[str] = set()
+        self._connection: Any = None
+        self._link: AmqpLink | None = None
+        self._channel: Any = None
+        self._published = self._failures = 0
+        self._asked = self._blocked = self._closed = False
+        self._retry: Cancelable | None = None
+
+    def publish(self, queue: str, message: Message, then: Callable[[], object]) -> None:
+        """Publish to ``queue``; ``then`` is called once the broker has confirmed it."""
+        self._waiting.append(_Letter(queue, message, then))
+        self._ask()
+
+    def close(self) -> None:
+        """Leave; what is not confirmed stays where it came from."""
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._link is not None:
+            self._link.stop()
+            with suppress(*LINK_ERRORS):
+                self._connection.release()
+
+    # -- publishing ----------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        if not self._asked and self._retry is None:
+            self._asked = True
+            self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        self._asked, self._retry = False, None
+        if self._closed or self._blocked or not self._waiting:
+            return
+        if self._link is None:
+            try:
+                self._connect()
+            except LINK_ERRORS:
+                self._lost()
+                return
+        assert self._link is not None
+        with self._link.guarded():
+            while self._waiting and not self._blocked:
+                self._declare(self._waiting[0].queue)
+                self._send(self._waiting.popleft())
+
+    def _declare(self, queue: str) -> None:
+        if queue not in self._declared:
+            declare_dead_queue(self._connection, queue)
+            self._declared.add(queue)
+
+    def _send(self, letter: _Letter) -> None:
+        letter.returned = False
+        self._published += 1
+        self._unconfirmed[self._published] = letter
+        # Not basic_publish: it looks for broker messages first, and waits when one is incomplete.
+        where = (0, "", letter.queue, True, False)  # mandatory: a queue that is gone is told
+        self._channel.send_method(spec.Basic.Publish, "Bssbb", where, letter.message)
+
+    def _confirmed(self, number: int, multiple: bool) -> None:
+        for letter in self._take(number, multiple):
+            if letter.returned:
+                self._waiting.append(letter)
+                self._ask()
+            else:
+                self._failures = 0
+                letter.then()
+
+    def _refused(self, number: int, multiple: bool) -> None:
+        self._waiting.extend(self._take(number, multiple))
+        self._try_later()
+
+    def _returned(self, _error: Exception, _exchange: str, queue: str, _message: Any) -> None:
+        self._declared.discard(queue)
+        for letter in self._unconfirmed.values():
+            letter.returned = letter.returned or letter.queue == queue
+
+    def _take(self, number: int, multiple: bool) -> list[_Letter]:
+        numbers = [n for n in self._unconfirmed if n <= number] if multiple else [number]
+        return [self._unconfirmed.pop(n) for n in numbers if n in self._unconfirmed]
+
+    # -- the connection ------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._connection = self._broker.clone()
+        # Not connect(): that sleeps 2 s in between two attempts of its own.
+        self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        raw = self._connection.connection
+        raw.on_blocked, raw.on_unblocked = self._block, self._unblock
+        # First of all: it bounds how long what follows may wait for a broker that has gone silent.
+        self._link = AmqpLink(raw, self._loop, self._lost)
+        self._link.start()
+        self._channel = self._connection.channel()
+        self._channel.confirm_select()
+        self._channel.events["basic_ack"].add(self._confirmed)
+        self._channel.events["basic_nack"].add(self._refused)
+        self._channel.events["basic_return"].add(self._returned)
+
+    def _lost(self, _reason: str = "") -> None:
+        self._hang_up()
+        self._waiting.extendleft(reversed(self._unconfirmed.values()))
+        self._unconfirmed.clear()
+        self._declared.clear()
+        self._published, self._blocked = 0, False
+        self._try_later()
+
+    def _try_later(self) -> None:
+        if self._retry is None and not self._closed:
+            self._failures += 1
+            longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 10))
+            self._retry = self._loop.call_later(random.uniform(longest / 2, longest), self._work)
+
+    def _hang_up(self) -> None:
+        if self._link is not None:
+            self._link.stop()
+            self._link = None
+        if self._connection is not None:
+            self._connection.collect()
+
+    def _block(self, _reason: str) -> None:
+        self._blocked = True
+
+    def _unblock(self) -> None:
+        self._blocked = False
+        self._ask()
+
+
+def dead_message(message: Message, marks: dict[str, Any]) -> Message:
+    """The message with the same body and properties, and ``marks`` among its headers."""
+    properties = {key: value for key, value in message.properties.items() if key not in NOT_KEPT}
+    headers = {**(message.headers or {}), **marks}
+    properties["delivery_mode"] = 2
+    return Message(message.body, application_headers=headers, **properties)

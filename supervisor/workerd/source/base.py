@@ -1,0 +1,87 @@
+"""``TaskSource``: what the consumer needs of a broker's task queues, and nothing more.
+
+A source belongs to one consumer generation.  It never blocks and never decodes a task's body.
+Deliveries come in through ``on_deliveries``; the loss of the link is told once through ``on_lost``
+and never raised.
+
+The promise of every source: a message is in the broker, either waiting or in flight under our name, until
+``settle`` or ``put_aside`` has been confirmed.  ``give_back`` returns it to (or near) the head of its queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from workerd.protocol.message import Message
+
+Done = Callable[[], None]
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One message on one link.
+
+    ``tag`` names it to its source; ``message`` is None when ``problem`` says why it cannot be read;
+    ``raw`` is what the broker sent, byte for byte.
+    """
+
+    tag: Any
+    queue: str
+    message: Message | None
+    raw: bytes
+    problem: str = ""
+    redelivered: bool = False
+
+
+class TaskSource(Protocol):
+    """Fetch, settle, give back, wait, on_lost."""
+
+    survives_link: bool
+    """True when a tag stays ours over a reconnect (Redis), False when the broker takes it back (AMQP)."""
+
+    @property
+    def pending(self) -> int:
+        """Settlements, give-backs and put-asides that the broker has not confirmed yet."""
+
+    def start(
+        self,
+        queues: Sequence[str],
+        on_deliveries: Callable[[list[Delivery]], None],
+        on_lost: Callable[[str], None],
+        known: Callable[[Any], bool],
+    ) -> None:
+        """Declare the queues and recover what is ours in the broker; ``known(tag)`` is True for
+        deliveries of an earlier link that the consumer still holds.  Fetches nothing yet.
+
+        May block while it connects.  Raises UnavailableError, or the broker library's own connection
+        errors, when that fails; ``on_lost`` is for what happens after it has returned."""
+
+    def fetch(self, room: int) -> None:
+        """The consumer has room for ``room`` deliveries more than it has been given; 0 stops fetching."""
+
+    def wait(self) -> None:
+        """Arrange to look again as soon as a message may have come (called after an empty look)."""
+
+    def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
+        """These are done: forget them.  ``then`` is called when the broker has confirmed it."""
+
+    def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
+        """These were not run: return them to their queues for anyone."""
+
+    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
+        """Move one to ``<queue>.dead`` with the reason, byte for byte, then forget it."""
+
+    def add_queue(self, name: str) -> None:
+        """Consume one queue more."""
+
+    def cancel_queue(self, name: str) -> None:
+        """Consume this queue no more; what is in flight from it stays ours."""
+
+    def info(self) -> Mapping[str, Any]:
+        """Plain values for ``status``."""
+
+    def close(self) -> None:
+        """Leave the link; nothing of this source fires afterwards.  May be called twice."""

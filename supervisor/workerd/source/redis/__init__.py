@@ -1,0 +1,5 @@
+"""Task queues in Redis and Valkey; ``source`` is the door, everything else stands behind it."""
+
+from workerd.source.redis.source import RedisSource
+
+__all__ = ["RedisSource"]

@@ -1,0 +1,54 @@
+"""Commands and scripts over a RedisLink, where an error answer means that the link is of no use.
+
+READONLY, OOM, LOADING, MISCONF and the like are a server's state, not a message's fault: the link is lost
+with that reason, and the next one is tried after a backoff.  NOSCRIPT is mended on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from workerd.source.redis.scripts import Script
+from workerd.transport.redis import Command, RedisLink, Replies, ReplyError, Word, error_in
+
+
+class Calls:
+    """Sends; ``then`` gets replies without errors, or is never called."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self.link = link
+
+    def send(self, commands: Sequence[Command], then: Replies | None = None) -> None:
+        self.link.send(commands, partial(self._check, then))
+
+    def attempt(self, commands: Sequence[Command], then: Replies | None = None) -> None:
+        """Like ``send``, but error answers are for ``then`` to judge."""
+        self.link.send(commands, then)
+
+    def script(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[Word],
+        then: Replies | None = None,
+        reads: Sequence[Command] = (),
+    ) -> None:
+        """Run ``script`` and then ``reads`` in one pipeline; the script's answer is the first reply."""
+        call = (len(keys), *keys, *args)
+
+        def answered(replies: list[Any]) -> None:
+            if isinstance(replies[0], ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
+                self.send([("EVAL", script.text, *call), *reads], then)
+            else:
+                self._check(then, replies)
+
+        self.link.send([("EVALSHA", script.sha, *call), *reads], answered)
+
+    def _check(self, then: Callable[[list[Any]], object] | None, replies: list[Any]) -> None:
+        error = error_in(replies)
+        if error is not None:
+            self.link.lose(f"{self.link.address.shown} refused: {error}")
+        elif then is not None:
+            then(replies)

@@ -1,0 +1,68 @@
+"""Entries of the Redis lists and of the in-flight store: bytes in, deliveries out.
+
+An entry in flight is ``[<message>,"","<queue>"]``: kombu restores it to that queue whatever exchange the
+message came through.  It is made by concatenation, so the message is kept byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, tzinfo
+
+from workerd.protocol.message import MalformedError, mark_redelivered, message_from_redis
+from workerd.source.base import Delivery
+from workerd.source.redis.keys import Keys
+
+_JOINT = b',"",'
+
+
+def tail_of(queue: str) -> str:
+    """What follows a message of ``queue`` in its in-flight entry."""
+    return f"{_JOINT.decode()}{json.dumps(queue)}]"
+
+
+def split_entry(entry: bytes) -> tuple[bytes, str]:
+    """The message and its queue; ValueError when the entry is not one of ours."""
+    # A quote inside the queue's JSON text is escaped, so the last joint is the one that we wrote.
+    at = entry.rindex(_JOINT)
+    return entry[1:at], str(json.loads(entry[at + len(_JOINT) : -1]))
+
+
+Read = Callable[[str, str, bytes], Delivery]
+"""From tag, queue and bytes to a delivery."""
+
+
+def delivery_of(tag: str, queue: str, raw: bytes, zone: tzinfo = UTC) -> Delivery:
+    """A delivery, with the problem told if the message cannot be read.
+
+    ``zone`` is that of times without an offset.
+    """
+    try:
+        message = message_from_redis(raw, zone)
+    except MalformedError as exc:
+        return Delivery(tag, queue, None, raw, problem=str(exc))
+    return Delivery(tag, queue, message, raw, redelivered=message.redelivered)
+
+
+def returning(delivery: Delivery, keys: Keys) -> tuple[str, bytes]:
+    """The list to which a delivery is given back, and its bytes, marked as redelivered where they can be."""
+    priority = delivery.message.priority if delivery.message is not None else 0
+    name = keys.list_for(delivery.queue, priority)
+    try:
+        return name, mark_redelivered(delivery.raw)
+    except MalformedError:
+        return name, delivery.raw
+
+
+def dead_entry(delivery: Delivery, reason: str, now: float) -> bytes:
+    """The JSON text kept in ``<queue>.dead``; ``now`` is Unix time."""
+    entry = {
+        "raw": base64.b64encode(delivery.raw).decode(),
+        "reason": reason,
+        "queue": delivery.queue,
+        "time": now,
+        "tag": str(delivery.tag),
+    }
+    return json.dumps(entry).encode()

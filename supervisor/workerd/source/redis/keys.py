@@ -1,0 +1,71 @@
+"""Names of the keys in Redis, as kombu spells them, and of the few that are ours.
+
+A queue is one list a priority step; on Redis priority 0 is served first.  ``<queue>.dead`` holds what was
+put aside, ``workerd:lease:<owner>`` tells that an owner of messages in flight lives.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TABLE = "_kombu.binding.{}"
+PERMANENT_TABLE = "_kombu.binding_permanent.{}"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Key names under one set of kombu's transport options."""
+
+    prefix: str = ""
+    separator: str = "\x06\x16"
+    steps: tuple[int, ...] = (0, 3, 6, 9)
+    unacked_name: str = "unacked"
+    index_name: str = "unacked_index"
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, Any]) -> Keys:
+        """From the ``transport_options`` of a kombu connection."""
+        return cls(
+            prefix=options.get("global_keyprefix", ""),
+            separator=options.get("sep", cls.separator),
+            steps=tuple(sorted(options.get("priority_steps", cls.steps))),
+            unacked_name=options.get("unacked_key", cls.unacked_name),
+            index_name=options.get("unacked_index_key", cls.index_name),
+        )
+
+    @property
+    def unacked(self) -> str:
+        """Hash of messages in flight: tag to ``[message, exchange, routing key]``."""
+        return self.prefix + self.unacked_name
+
+    @property
+    def index(self) -> str:
+        """Sorted set of their tags; the score is Unix time."""
+        return self.prefix + self.index_name
+
+    def lists(self, queue: str) -> list[str]:
+        """The lists of ``queue``, first to be served first."""
+        return [self._list(queue, step) for step in self.steps]
+
+    def list_for(self, queue: str, priority: int) -> str:
+        """The list in which kombu keeps a message of ``priority``; steps round down."""
+        bounded = max(min(priority, 9), 0)
+        # Below the lowest step the index is -1, the last list: so it is in kombu.
+        return self._list(queue, self.steps[bisect_right(self.steps, bounded) - 1])
+
+    def dead(self, queue: str) -> str:
+        return f"{self.prefix}{queue}.dead"
+
+    def lease(self, owner: str) -> str:
+        return f"{self.prefix}workerd:lease:{owner}"
+
+    def bindings(self, queue: str) -> list[tuple[str, str]]:
+        """(set, member) by which kombu finds ``queue`` behind the direct exchange of the same name."""
+        member = self.separator.join((queue, "", queue))
+        return [(self.prefix + table.format(queue), member) for table in (TABLE, PERMANENT_TABLE)]
+
+    def _list(self, queue: str, step: int) -> str:
+        return f"{self.prefix}{queue}{self.separator}{step}" if step else self.prefix + queue

@@ -1,0 +1,44 @@
+"""Turn many requests for the same piece of work into one, not more often than each ``gap`` seconds.
+
+kombu restores messages of dead workers in a transaction that WATCHes the in-flight store: a node that
+touched it in every turn of its loop would never let such a transaction through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from workerd.clock import Clock
+from workerd.transport.loop import Cancelable, Loop
+
+
+class Pacer:
+    """Calls ``work`` in the next turn when it has rested for ``gap`` seconds, else as soon as it has."""
+
+    def __init__(self, loop: Loop, clock: Clock, gap: float, work: Callable[[], object]) -> None:
+        self._loop, self._clock, self._gap, self._work = loop, clock, gap, work
+        self._asked = self._closed = False
+        self._next = clock.now()
+        self._timer: Cancelable | None = None
+
+    def ask(self) -> None:
+        if self._asked or self._closed:
+            return
+        self._asked = True
+        rest = self._next - self._clock.now()
+        if rest <= 0:
+            self._loop.call_soon(self._fire)
+        else:
+            self._timer = self._loop.call_later(rest, self._fire)
+
+    def close(self) -> None:
+        """Call no more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fire(self) -> None:
+        self._asked, self._timer = False, None
+        if not self._closed:
+            self._next = self._clock.now() + self._gap
+            self._work()

@@ -1,0 +1,138 @@
+"""The Lua scripts of the Redis source.
+
+Rules that each of them keeps:
+
+- It never decodes a message: cjson turns ``[]`` into ``{}`` and breaks long integers.
+- It has no command that reads, because a read makes the declared keys tracked, and then every change
+  of the in-flight store would wake every node.  ``HDEL key ''`` and ``RPOP key 0`` stand where a check
+  of a key's type is needed: they fail on a wrong type and change nothing.
+- Redis does not undo a script that fails half-way, so whatever can fail comes before the first change.
+- Under ``maxmemory`` a script may go on once it has called a command that needs no memory.
+- It unpacks ``CHUNK`` values at most: Lua's stack holds some thousands, and others wait while it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and the digest by which the server knows it."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+_CHECK = """
+redis.call('HDEL', KEYS[1], '')
+redis.call('ZREM', KEYS[2], '')
+"""
+
+FETCH = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, then the lists in the order of service.
+-- ARGV: room, score, tag prefix, first number, lists a level, then what follows a message of each list.
+-- Answer: {list number, {message, ...}} for each pop that found something.
+local room, score, number = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[4])
+local width = tonumber(ARGV[5])
+local found, entries, scores = {}, {}, {}
+
+local function take(i, most)
+  local raws = redis.pcall('RPOP', KEYS[i], most)
+  if not raws then return end
+  if raws.err then
+    found[#found + 1] = {i - 2, raws.err}
+    return
+  end
+  for _, raw in ipairs(raws) do
+    local tag = ARGV[3] .. string.format('%.0f', number)
+    number = number + 1
+    entries[#entries + 1] = tag
+    entries[#entries + 1] = '[' .. raw .. ARGV[i + 3]
+    scores[#scores + 1] = score
+    scores[#scores + 1] = tag
+  end
+  found[#found + 1] = {i - 2, raws}
+  room = room - #raws
+end
+
+for first = 3, #KEYS, width do
+  local share = math.ceil(room / width)
+  for pass = 1, width > 1 and 2 or 1 do
+    for i = first, first + width - 1 do
+      if room > 0 then take(i, pass == 1 and math.min(share, room) or room) end
+    end
+  end
+end
+if #entries > 0 then
+  redis.call('HSET', KEYS[1], unpack(entries))
+  redis.call('ZADD', KEYS[2], unpack(scores))
+end
+return found
+"""
+)
+
+SETTLE = Script(
+    """
+-- KEYS: in flight, its index.  ARGV: tags.  Not MULTI: a server short of memory would refuse to queue it.
+redis.call('HDEL', KEYS[1], unpack(ARGV))
+return redis.call('ZREM', KEYS[2], unpack(ARGV))
+"""
+)
+
+GIVE_BACK = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, then lists.  ARGV: tag, number of its list's key, message, and so on.
+-- Answer: how many were still in flight.
+for i = 3, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+local given = 0
+for i = 1, #ARGV, 3 do
+  if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZREM', KEYS[2], ARGV[i])
+    redis.call('RPUSH', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2])
+    given = given + 1
+  end
+end
+return given
+"""
+)
+
+PUT_ASIDE = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, the list of the dead.  ARGV: tag, entry.
+redis.call('RPOP', KEYS[3], 0)
+local held = redis.call('HDEL', KEYS[1], ARGV[1])
+if held == 1 then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('LPUSH', KEYS[3], ARGV[2])
+end
+return held
+"""
+)
+
+RENEW = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, the lease.  ARGV: lease in milliseconds, score, then tags.
+redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1])
+if #ARGV > 2 then
+  local scores = {}
+  for i = 3, #ARGV do
+    scores[#scores + 1] = ARGV[2]
+    scores[#scores + 1] = ARGV[i]
+  end
+  redis.call('ZADD', KEYS[2], 'XX', unpack(scores))
+end
+return 'OK'
+"""
+)

@@ -1,0 +1,105 @@
+"""The ends of deliveries on Redis: settled, given back, put aside; batched, and confirmed by the server.
+
+Each names its tag, and does nothing when the tag is no longer in flight: work that another node has
+taken over is never deleted or doubled by a late word of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from workerd.clock import Clock
+from workerd.source.base import Delivery, Done
+from workerd.source.redis.calls import Calls
+from workerd.source.redis.envelopes import dead_entry, returning
+from workerd.source.redis.inflight import InFlight
+from workerd.source.redis.keys import Keys
+from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
+
+BATCH = 100
+"""Give-backs a script: they carry whole messages."""
+
+
+@dataclass(slots=True)
+class _Move:
+    """One script call, the tags that it ends, and who waits for it."""
+
+    script: Script
+    keys: list[str]
+    args: Sequence[str | bytes]
+    tags: list[str]
+    thens: list[Done] = field(default_factory=list)
+
+
+class Settlements:
+    """Collects until ``flush``; ``pending`` counts deliveries that the server has not confirmed."""
+
+    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, clock: Clock) -> None:
+        self._calls, self._keys, self._inflight, self._clock = calls, keys, inflight, clock
+        self._settled: list[str] = []
+        self._thens: list[Done] = []
+        self._moves: list[_Move] = []
+        self.pending = 0
+
+    def settle(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
+        self.pending += len(deliveries)
+        self._settled += [delivery.tag for delivery in deliveries]
+        if then is not None:
+            self._thens.append(then)
+
+    def give_back(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
+        """To the heads of their lists, so that the first of ``deliveries`` is the next to be fetched."""
+        self.pending += len(deliveries)
+        for end in range(len(deliveries), 0, -BATCH):
+            self._moves.append(self._return(deliveries[max(end - BATCH, 0) : end]))
+        if then is not None:
+            self._moves[-1].thens.append(then)
+
+    def put_aside(self, delivery: Delivery, reason: str, then: Done | None) -> None:
+        self.pending += 1
+        keys = self._where(self._keys.dead(delivery.queue))
+        entry = dead_entry(delivery, reason, self._clock.wall())
+        move = _Move(PUT_ASIDE, keys, [delivery.tag, entry], [delivery.tag])
+        if then is not None:
+            move.thens.append(then)
+        self._moves.append(move)
+
+    def flush(self) -> None:
+        """Send all that has been collected."""
+        if self._settled:
+            self._moves.append(self._settle())
+        moves, self._moves = self._moves, []
+        for move in moves:
+            confirmed = partial(self._confirmed, move.tags, move.thens)
+            self._calls.script(move.script, move.keys, move.args, confirmed)
+
+    def _confirmed(self, tags: Sequence[str], thens: Sequence[Done], replies: list[Any]) -> None:
+        self.pending -= len(tags)
+        self._inflight.discard(tags)
+        for then in thens:
+            then()
+
+    def _settle(self) -> _Move:
+        """One script's worth of what is settled; the callbacks go with the last."""
+        tags, self._settled = self._settled, []
+        while len(tags) > CHUNK:
+            self._moves.append(_Move(SETTLE, self._where(), tags[:CHUNK], tags[:CHUNK]))
+            tags = tags[CHUNK:]
+        thens, self._thens = self._thens, []
+        return _Move(SETTLE, self._where(), tags, tags, thens)
+
+    def _return(self, batch: Sequence[Delivery]) -> _Move:
+        lists: list[str] = []
+        args: list[str | bytes] = []
+        for delivery in reversed(batch):
+            name, raw = returning(delivery, self._keys)
+            if name not in lists:
+                lists.append(name)
+            args += (delivery.tag, str(lists.index(name) + 3), raw)
+        return _Move(GIVE_BACK, self._where(*lists), args, [delivery.tag for delivery in batch])
+
+    def _where(self, *lists: str) -> list[str]:
+        return [self._keys.unacked, self._keys.index, *lists]

@@ -1,0 +1,50 @@
+"""Tell a URL that cannot work before anything is tried with it.
+
+Errors: ConfigError, in one line, without the URL's password.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from workerd.errors import ConfigError
+from workerd.transport.address import SCHEMES as REDIS
+from workerd.transport.address import address_of_url
+from workerd.urls import masked
+
+AMQP = ("amqp", "amqps", "pyamqp")
+EMBEDDED = "embedded"
+NO_BACKEND = ("", "disabled")
+
+
+def checked_broker(url: str) -> str:
+    """``url`` if it names a broker that is served; several may stand in it, with ``;`` between them."""
+    for one in url.split(";"):
+        _check(one, "broker", (*REDIS, *AMQP))
+    return url
+
+
+def checked_backend(url: str) -> str:
+    """``url`` if it names a result backend that is served, or none."""
+    if url.rstrip("/:") not in NO_BACKEND:
+        _check(url, "result backend", REDIS)
+    return url
+
+
+def _check(url: str, what: str, schemes: tuple[str, ...]) -> None:
+    if url.rstrip("/:") == EMBEDDED:
+        return
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme not in schemes:
+        names = "redis, rediss and amqp" if "amqp" in schemes else "redis and rediss"
+        raise ConfigError(
+            f"{what} {masked(url)!r} is of no kind that is served",
+            f"write {EMBEDDED!r}, or a URL of {names} such as redis://localhost:6379/0",
+        )
+    if scheme in REDIS:
+        address_of_url(url)
+        return
+    try:
+        _ = urlsplit(url).port
+    except ValueError as exc:
+        raise ConfigError(f"{what} {masked(url)} cannot be read: {exc}", "write amqp://host:5672//") from None

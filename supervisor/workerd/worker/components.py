@@ -1,0 +1,144 @@
+"""The worker's own steps, in boot order.  Each puts on the worker what the extension guide documents.
+
+The steps that are larger than an adapter have files of their own: ``broker``, ``autoscaler``,
+``autoreloader``, ``pool``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workerd.backends.writer import ResultWriter, open_writer
+from workerd.bootsteps import StartStopStep, Step
+from workerd.control.commands import builtin_commands
+from workerd.control.server import ControlServer
+from workerd.paths import control_socket
+from workerd.worker import hub as hubs
+from workerd.worker.autoreloader import Autoreloader
+from workerd.worker.autoscaler import Autoscaler
+from workerd.worker.broker import Broker
+from workerd.worker.consumer import Consumer as ConsumerBlueprint
+from workerd.worker.pool import Pool
+from workerd_pool import Reaper
+
+if TYPE_CHECKING:
+    from workerd.worker.controller import WorkController
+
+__all__ = [
+    "Autoreloader",
+    "Autoscaler",
+    "Beat",
+    "Broker",
+    "Consumer",
+    "Hub",
+    "Pool",
+    "Results",
+    "Socket",
+    "StateDB",
+    "Statedb",
+    "Timer",
+]
+
+
+class Hub(StartStopStep):
+    """The event loop, and the reaper that waits for every child of this process."""
+
+    label = "Hub"
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        worker.hub = hubs.Hub()
+        worker.reaper = Reaper(worker.hub)
+
+    def start(self, worker: WorkController) -> None:
+        worker.hub.add_reader(worker.inbox.fileno(), worker.read_inbox)
+
+    def stop(self, worker: WorkController) -> None:
+        worker.hub.remove_reader(worker.inbox.fileno())
+
+
+class Timer(Step):
+    """The scheduler of the hub."""
+
+    label = "Timer"
+    requires = ("Hub",)
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        worker.timer = worker.hub.timer
+
+
+class StateDB(Step):
+    """Persistent state; no part of the daemon writes one yet, so its condition keeps it out."""
+
+    label = "StateDB"
+    conditional = True
+    enabled = False
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        worker.statedb = None
+
+
+Statedb = StateDB
+
+
+class Results(StartStopStep):
+    """The supervisor's way to the result backend; it reconnects by itself."""
+
+    label = "Results"
+    requires = ("Hub", "Timer")
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        self.writer: ResultWriter | None = None
+
+    def start(self, worker: WorkController) -> None:
+        options = worker.app.backend_options()
+        self.writer = open_writer(worker.backend_url, worker.hub, options)
+        worker.dispatcher.failures.results = self.writer
+        worker.dispatcher.failures.coding = options.coding
+
+    def stop(self, worker: WorkController) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+class Beat(StartStopStep):
+    """Periodic tasks; nothing schedules any yet, so its condition keeps it out."""
+
+    label = "Beat"
+    conditional = True
+    enabled = False
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        worker.beat = None
+
+
+class Socket(StartStopStep):
+    """The operator's door: the control socket."""
+
+    label = "Socket"
+    requires = ("Hub",)
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        self.server: ControlServer | None = None
+
+    def start(self, worker: WorkController) -> None:
+        path = control_socket(worker.config.name)
+        self.server = ControlServer(worker.hub, path, builtin_commands(), worker.desk)
+        self.server.start()
+
+    def stop(self, worker: WorkController) -> None:
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+
+
+class Consumer(StartStopStep):
+    """Starts the Consumer blueprint, last of all."""
+
+    label = "Consumer"
+    requires = ("Hub", "Timer", "Pool", "Results")
+    last = True
+
+    def create(self, worker: WorkController) -> ConsumerBlueprint:
+        worker.consumer = ConsumerBlueprint(worker)
+        return worker.consumer

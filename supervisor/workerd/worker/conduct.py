@@ -1,0 +1,189 @@
+"""Carry out the commands of the life cycle.
+
+Units: seconds of the monotonic clock.  One deadline is fixed when a stop begins; everything after it is
+measured against that deadline or against one grace period.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import sys
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING, Any
+
+from workerd.config.model import MAX_SLOTS
+from workerd.errors import ExitCode
+from workerd.worker import commands as do
+from workerd.worker.consumer.link import LinkState
+from workerd.worker.lifecycle import Event, State
+from workerd.worker.pool import recipe
+from workerd.worker.status import status, waiting_for
+
+if TYPE_CHECKING:
+    from workerd.worker.controller import WorkController
+
+logger = logging.getLogger(__name__)
+
+
+STOPPING = "the daemon is stopping"
+UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
+
+
+class Conductor:
+    """Performs commands for one worker, and knows how its loop ended."""
+
+    def __init__(self, worker: WorkController) -> None:
+        self.worker = worker
+        self.code: int = ExitCode.OK
+        self.restart = False
+        self._deadline = 0.0
+        self._ticker: Any = None
+        self._alarm: Any = None
+        self._unsettled, self._progress = -1, 0.0  # settlements open, and when that number last changed
+        self._stuck = False
+
+    def loop(self) -> None:
+        """Run the hub until a Finish; a SystemExit of a callback ends it with its own code."""
+        worker = self.worker
+        code = worker.hub.run()
+        if worker.state is not State.STOPPED and code is not None:
+            self.code = code
+            worker.dispatcher.kill()
+            worker.pool.terminate()
+        self._flush()
+
+    @singledispatchmethod
+    def perform(self, command: Any) -> None:
+        """Do what ``command`` says."""
+        raise TypeError(f"{command!r} is not a command of the life cycle")
+
+    # -- stopping ------------------------------------------------------------------------------------
+
+    @perform.register
+    def _(self, command: do.BeginDrain) -> None:
+        worker = self.worker
+        self._deadline = worker.clock.now() + worker.drain_timeout
+        logger.info("Draining: at most %.0f seconds", worker.drain_timeout)
+        worker.reloads.overtaken("the daemon is restarting" if worker.life.restart else STOPPING)
+        self._set_alarm(worker.drain_timeout, Event.DEADLINE)
+        self._ticker = worker.hub.call_repeatedly(1.0, self._tick)
+        self._tell_draining()
+        worker.dispatcher.drain(self._drained)
+
+    @perform.register
+    def _(self, command: do.SoftStop) -> None:
+        worker = self.worker
+        grace = worker.config.drain.grace if worker.dispatcher.unfinished else 0.0
+        titles = ", ".join(waiting_for(list(worker.dispatcher.table))) or "nothing runs"
+        logger.warning("Stopping: %.0f seconds of grace for %s", grace, titles)
+        self._set_alarm(grace, Event.GRACE_OVER)
+
+    @perform.register
+    def _(self, command: do.KillChildren) -> None:
+        worker = self.worker
+        worker.reloads.overtaken(STOPPING)
+        worker.desk.end_trial()
+        self._set_alarm(worker.config.drain.grace, Event.GRACE_OVER)
+        worker.dispatcher.kill()
+        worker.pool.terminate()
+
+    @perform.register
+    def _(self, command: do.GiveBack) -> None:
+        self.worker.dispatcher.give_back_all("the daemon has stopped")
+
+    @perform.register
+    def _(self, command: do.Finish) -> None:
+        self.code, self.restart = command.code, command.restart
+        for timer in (self._ticker, self._alarm):
+            if timer is not None:
+                timer.cancel()
+        self.worker.hub.stop(int(command.code))
+
+    def _drained(self) -> None:
+        self.worker.happened(Event.DRAINED)
+
+    def _set_alarm(self, seconds: float, event: Event) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.worker.hub.call_later(seconds, self.worker.happened, event)
+
+    def shorten(self, seconds: float) -> None:
+        """A drain that is under way has at most ``seconds`` more."""
+        left = max(self._deadline - self.worker.clock.now(), 0.0)
+        if self.worker.state is State.DRAINING and seconds < left:
+            self._deadline = self.worker.clock.now() + seconds
+            self._set_alarm(seconds, Event.DEADLINE)
+
+    def _tick(self) -> None:
+        """Each second of a stop: tell who waits, and do not wait for a broker or backend that is gone."""
+        worker = self.worker
+        self._tell_draining()
+        if worker.state is not State.DRAINING or worker.dispatcher.unfinished:
+            return
+        worker.dispatcher.check_idle()
+        unsettled = worker.dispatcher.unsettled
+        now = worker.clock.now()
+        if unsettled != self._unsettled:
+            self._unsettled, self._progress = unsettled, now
+        self._stuck = now - self._progress > worker.config.drain.grace
+        if self._stuck:
+            logger.warning("Nothing runs any more, and %d settlements get no answer: not waiting", unsettled)
+            worker.happened(Event.DEADLINE)
+
+    def _tell_draining(self) -> None:
+        worker = self.worker
+        left = max(self._deadline - worker.clock.now(), 0.0)
+        titles = waiting_for(list(worker.dispatcher.table))
+        fact = {"event": "draining", "waiting_for": titles, "seconds_left": round(left, 1)}
+        worker.desk.tell(fact | {"unsettled": worker.dispatcher.unsettled})
+
+    def _flush(self) -> None:
+        """The last words to the broker, the backend and the operator, within one grace period."""
+        worker = self.worker
+        answering = worker.consumer.link.state is LinkState.UP and not self._stuck
+        patience = worker.config.drain.grace if answering else 0.0
+        deadline = worker.clock.now() + patience
+        alarm = worker.hub.call_later(patience, _nothing)
+        while worker.dispatcher.unsettled and worker.clock.now() < deadline:
+            worker.hub.turn()
+        alarm.cancel()
+        left = worker.dispatcher.unsettled
+        if left:
+            logger.warning("%d messages could not be settled; they will be delivered again", left)
+            self.code = self.code or ExitCode.GIVEN_BACK
+        worker.desk.tell({"event": "stopped", "code": int(self.code)})
+
+    # -- all else ------------------------------------------------------------------------------------
+
+    @perform.register
+    def _(self, command: do.BeginReload) -> None:
+        self.worker.reloads.begun()
+        number = self.worker.pool.reload(recipe(self.worker))
+        logger.info("Reloading: generation %d", number)
+
+    @perform.register
+    def _(self, command: do.AbandonReload) -> None:
+        self.worker.reloads.overtaken(STOPPING)
+
+    @perform.register
+    def _(self, command: do.Resize) -> None:
+        lower, upper = (min(max(1, bound + command.by), MAX_SLOTS) for bound in self.worker.bounds)
+        self.worker.resize(lower, upper, reason="TTIN" if command.by > 0 else "TTOU")
+        logger.info("Slots wanted: %d", self.worker.pool.wanted)
+
+    @perform.register
+    def _(self, command: do.Dump) -> None:
+        logger.info("State: %s", json.dumps(status(self.worker), default=str))
+        faulthandler.dump_traceback(file=sys.__stderr__ or 2, all_threads=True)
+
+    @perform.register
+    def _(self, command: do.Refuse) -> None:
+        logger.warning("Refused: %s", command.reason)
+        if self.worker.state not in UP:
+            self.worker.reloads.overtaken(command.reason)
+
+
+def _nothing() -> None:
+    """Only the wake-up counts."""

@@ -1,0 +1,168 @@
+"""The Consumer: runs its blueprint once for each broker connection.
+
+A connection and all that is registered for it is a *generation*; it owns a ``Scope``, and closing the scope
+removes everything at once.  The loss of the connection is an event for the link's state, never an exception
+that crosses the loop; the next attempt is a timer, never a sleep.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workerd.backends.url import shown
+from workerd.bootsteps import Blueprint
+from workerd.errors import UnavailableError
+from workerd.worker.consumer.agent import Agent
+from workerd.worker.consumer.connection import Connection
+from workerd.worker.consumer.control import Control
+from workerd.worker.consumer.events import Events
+from workerd.worker.consumer.evloop import EventLoop
+from workerd.worker.consumer.gossip import Gossip
+from workerd.worker.consumer.heart import Heart
+from workerd.worker.consumer.link import Link, LinkState
+from workerd.worker.consumer.mingle import Mingle
+from workerd.worker.consumer.tasks import Tasks
+from workerd.worker.inbox import StopRequested
+from workerd.worker.link_errors import is_link_error
+from workerd.worker.scope import Scope
+
+if TYPE_CHECKING:
+    from workerd.source.base import TaskSource
+    from workerd.worker.controller import WorkController
+
+logger = logging.getLogger(__name__)
+
+STEPS = (Connection, Events, Mingle, Gossip, Heart, Agent, Control, Tasks, EventLoop)
+"""The boot order that a reader can see."""
+
+
+class Consumer:
+    """``worker.consumer``; the parent object of consumer steps."""
+
+    connection: Any
+    event_dispatcher: Any
+    gossip: Any
+    heart: Any
+    task_consumer: TaskSource | None
+
+    def __init__(self, worker: WorkController) -> None:
+        self.controller, self.app, self.hostname = worker, worker.app, worker.hostname
+        self.pool, self.queues = worker.pool, list(worker.queues)
+        self.link = Link()
+        self.scope = Scope(worker.hub, self._broken)
+        self.steps: list[Any] = []
+        self._retry: Any = None
+        self._closed = False
+        self.blueprint = Blueprint(
+            name="Consumer", default_steps=STEPS, steps=self.app.steps["consumer"], parent_attribute="c"
+        )
+        self.blueprint.apply(self, **worker.options)
+
+    def __repr__(self) -> str:
+        return f"<Consumer: {self.hostname} ({self.link.state.value})>"
+
+    @property
+    def hub(self) -> Scope:
+        """The loop as this generation sees it: what is registered here ends with the connection."""
+        return self.scope
+
+    @property
+    def timer(self) -> Any:
+        """The scheduler of this generation."""
+        return self.scope.timer
+
+    # -- generations -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect; a broker that is down is waited for, without holding up the daemon."""
+        self._attempt()
+
+    def _attempt(self) -> None:
+        self._retry = None
+        if self._closed or self.link.state is not LinkState.DOWN:
+            return
+        generation = self.link.connecting(self.controller.clock.now())
+        self.scope = Scope(self.controller.hub, partial(self._broken, generation=generation))
+        try:
+            self.blueprint.start(self)
+        except StopRequested:
+            # A drain still has runs to settle over the next link.
+            self._try_again(self._tear_down("a stop was asked for"))
+        except Exception as exc:  # noqa: BLE001 (whatever a step raises becomes a state of the link)
+            self._attempt_failed(generation, exc)
+        else:
+            self._connected(generation)
+
+    def _connected(self, generation: int) -> None:
+        if generation != self.link.generation or self.link.state is not LinkState.CONNECTING:
+            return  # lost while its steps were starting; the next attempt is set
+        logger.info("Connected to %s", shown(self.next_url()))
+        self.link.up(self.controller.clock.now())
+        self.controller.link_up()
+
+    def _attempt_failed(self, generation: int, exc: Exception) -> None:
+        """A broker that cannot be reached is tried again; what a step breaks ends a start, and later it is
+        tried again too, because a daemon that serves must not end for one bad moment."""
+        if not isinstance(exc, UnavailableError) and not is_link_error(exc):
+            if self.link.restarts < 0 and self.link.failures == 0:
+                raise exc
+            logger.error("A step of the consumer failed: %r", exc, exc_info=exc)
+        self.link_lost(generation, describe(exc))
+
+    def next_url(self) -> str:
+        """The broker to try: the same one while it works, the next one after a failure."""
+        urls = self.controller.broker_urls
+        return urls[self.link.failures % len(urls)]
+
+    def link_lost(self, generation: int, reason: str) -> None:
+        """The connection of ``generation`` is gone: end it and try again later."""
+        if generation != self.link.generation or self._closed or self.link.state is LinkState.DOWN:
+            return
+        was_up = self.link.state is LinkState.UP
+        delay = self._tear_down(reason)
+        if was_up:
+            logger.warning("Connection to the broker lost: %s; trying again", reason)
+        elif self.link.failures == 1:
+            logger.error("Cannot connect to %s: %s; trying again", self.controller.masked_broker, reason)
+        self._try_again(delay)
+        self.controller.link_down(reason)
+
+    def _try_again(self, delay: float) -> None:
+        self._retry = self.controller.hub.call_later(delay, self._attempt)
+
+    def _tear_down(self, reason: str) -> float:
+        delay = self.link.down(reason, self.controller.clock.now())
+        self.blueprint.restart(self)
+        self.scope.close()
+        return delay
+
+    def _broken(self, exc: BaseException, generation: int = 0) -> None:
+        """A callback of this generation met a connection error."""
+        self.link_lost(generation, describe(exc))
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End the generation for good."""
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self.link.down("the daemon is stopping", self.controller.clock.now())
+        self.blueprint.stop(self)
+        self.blueprint.shutdown(self)
+        self.scope.close()
+
+    def terminate(self) -> None:
+        self.stop()
+
+    def info(self) -> dict[str, Any]:
+        return self.blueprint.info(self)
+
+
+def describe(exc: BaseException) -> str:
+    """An exception in one line, for people."""
+    text = str(exc).strip() or type(exc).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,26 @@
+"""Events: tell the cluster what happens to workers and tasks.
+
+Its condition keeps it out of every daemon: nothing asks for it yet, and a step that does nothing would only
+pretend.  Its place in the boot order is fixed here, for steps that are added around it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workerd.bootsteps import StartStopStep
+
+if TYPE_CHECKING:
+    from workerd.worker.consumer.consumer import Consumer
+
+
+class Events(StartStopStep):
+    """Consumer step, disabled."""
+
+    label = "Events"
+    requires = ("Connection",)
+    conditional = True
+    enabled = False
+
+    def __init__(self, c: Consumer, **options: Any) -> None:
+        c.event_dispatcher = None

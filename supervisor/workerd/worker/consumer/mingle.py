@@ -1,0 +1,26 @@
+"""Mingle: at start, ask the other workers what they have revoked.
+
+Its condition keeps it out of every daemon: nothing asks for it yet, and a step that does nothing would only
+pretend.  Its place in the boot order is fixed here, for steps that are added around it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workerd.bootsteps import StartStopStep
+
+if TYPE_CHECKING:
+    from workerd.worker.consumer.consumer import Consumer
+
+
+class Mingle(StartStopStep):
+    """Consumer step, disabled."""
+
+    label = "Mingle"
+    requires = ("Events",)
+    conditional = True
+    enabled = False
+
+    def __init__(self, c: Consumer, **options: Any) -> None:
+        super().__init__(c, **options)

@@ -1,0 +1,55 @@
+"""Tasks: the task queues of this daemon, through a ``TaskSource``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workerd.bootsteps import StartStopStep
+from workerd.source import open_source
+
+if TYPE_CHECKING:
+    from workerd.worker.consumer.consumer import Consumer
+
+
+class Tasks(StartStopStep):
+    """Opens ``c.task_consumer``; fetching begins with the event loop step, when all stand."""
+
+    label = "Tasks"
+    requires = ("Connection",)
+
+    def __init__(self, c: Consumer, **options: Any) -> None:
+        c.task_consumer = None
+
+    def start(self, c: Consumer) -> None:
+        identity = c.controller.identity
+        source = open_source(
+            c.connection,
+            c.hub,
+            owner=identity.owner,
+            predecessors=identity.predecessors,
+            lease=c.controller.config.lease,
+            clock=c.controller.clock,
+            zone=c.app.daemon_zone(),
+        )
+        c.task_consumer = source
+        if source.survives_link:
+            identity.record()
+        dispatcher = c.controller.dispatcher
+        on_lost = partial(c.link_lost, c.link.generation)
+        try:
+            with c.controller.inbox.interruptible():
+                source.start(c.queues, dispatcher.on_deliveries, on_lost, dispatcher.table.knows)
+        except BaseException:
+            self.stop(c)
+            raise
+        if source.survives_link:
+            identity.recovered()
+
+    def stop(self, c: Consumer) -> None:
+        source, c.task_consumer = c.task_consumer, None
+        if source is not None:
+            source.close()
+
+    def shutdown(self, c: Consumer) -> None:
+        self.stop(c)

@@ -1,0 +1,108 @@
+"""The operator's view of the worker: what the control socket's commands act on.
+
+Nothing here blocks; each request becomes an event of the life cycle, as a signal would.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from workerd.control.daemon import Fact
+from workerd.control.scaling import scaled
+from workerd.errors import WorkerdError
+from workerd.worker.dry_start import DryStart
+from workerd.worker.lifecycle import Event, State
+from workerd.worker.status import status
+
+if TYPE_CHECKING:
+    from workerd.worker.controller import WorkController
+
+logger = logging.getLogger(__name__)
+
+UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
+
+
+class OperatorDesk:
+    """Implements ``control.daemon.Daemon``."""
+
+    def __init__(self, worker: WorkController) -> None:
+        self.worker = worker
+        self._subscribers: list[Callable[[Fact], None]] = []
+        self._trial: DryStart | None = None
+
+    def status(self) -> dict[str, Any]:
+        return status(self.worker)
+
+    def ask_stop(self, now: bool, timeout: float | None) -> None:
+        if timeout is not None:
+            self.worker.drain_timeout = timeout
+            self.worker.conductor.shorten(timeout)
+        self.worker.happened(Event.QUIT_ASKED if now else Event.STOP_ASKED)
+
+    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
+        self.worker.reloads.ask(done)
+        self.worker.happened(Event.RELOAD_ASKED)
+
+    # -- restart -------------------------------------------------------------------------------------
+
+    def ask_restart(self) -> None:
+        """Try the new code first; a daemon never stops for code that does not start.
+
+        A request that comes while one is being tried is the same request.
+        """
+        if not self._is_up():
+            self._restart_failed(f"the daemon is {self.worker.state.value}", "")
+        elif self._trial is None:
+            logger.info("Restart asked for: trying the new code")
+            limit = self.worker.config.boot_timeout
+            self._trial = DryStart(self.worker.hub, self.worker.reaper, limit, self._tried)
+
+    def _tried(self, ok: bool, text: str) -> None:
+        self._trial = None
+        if not ok:
+            self._restart_failed("the new code does not start", text)
+        elif self._is_up():
+            self.worker.happened(Event.RESTART_ASKED)
+        else:
+            self._restart_failed(f"the daemon is {self.worker.state.value}", "")
+
+    def _restart_failed(self, why: str, text: str) -> None:
+        logger.error("No restart: %s%s", why, f"\n{text}" if text else "")
+        self.tell({"event": "restart-failed", "error": why, "traceback": text})
+
+    def end_trial(self) -> None:
+        """No new code is wanted any more."""
+        if self._trial is not None:
+            self._trial.kill()
+
+    # -- scale ---------------------------------------------------------------------------------------
+
+    def scale(self, spec: str) -> dict[str, Any]:
+        worker = self.worker
+        if not self._is_up():
+            raise WorkerdError(f"the daemon is {worker.state.value}", "start it again to change its size")
+        lower, upper = scaled(worker.bounds, spec)
+        was = worker.pool.wanted
+        worker.resize(lower, upper, reason=f"scale {spec}")
+        return {"lower": lower, "upper": upper, "was": was, "wanted": worker.pool.wanted}
+
+    def _is_up(self) -> bool:
+        return self.worker.state in UP
+
+    # -- facts ---------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:
+        self._subscribers.append(callback)
+
+        def cancel() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return cancel
+
+    def tell(self, fact: Fact) -> None:
+        """A fact for all who subscribed."""
+        for callback in list(self._subscribers):
+            callback(fact)

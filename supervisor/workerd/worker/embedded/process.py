@@ -1,0 +1,114 @@
+"""Start one server process on a locked data directory, and see it end.
+
+Units: seconds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+LOG_NAME = "valkey.log"
+
+# What an operator may have set to be ignored must not be ignored by the server.
+_TO_DEFAULT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
+
+
+def lock(data_dir: Path) -> int | None:
+    """A descriptor that holds the lock of ``data_dir``, or None while a server runs there."""
+    fd = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def spawn(binary: Path, data_dir: Path, socket: Path, locked: int) -> int:
+    """Start the server, which inherits the lock ``locked``; its pid.
+
+    It leads a process group of its own, so that Ctrl-C in a terminal does not stop it before its clients.
+    """
+    argv = bound_to_us([str(binary), *arguments(data_dir, socket)])
+    os.set_inheritable(locked, True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        argv,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(data_dir / LOG_NAME), flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setpgroup=0,
+        setsigdef=_TO_DEFAULT,
+    )
+
+
+def bound_to_us(argv: Sequence[str]) -> list[str]:
+    """``argv``, started by this thread, as a process that gets TERM when it ends."""
+    launcher = Path(__file__).with_name("launcher.py")
+    return [sys.executable, "-I", "-S", str(launcher), str(os.getpid()), *argv]
+
+
+def arguments(data_dir: Path, socket: Path) -> list[str]:
+    """The server's options: a unix socket only, every write in the append-only file, nothing evicted."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(socket),
+        "--unixsocketperm": "700",
+        "--dir": str(data_dir),
+        "--logfile": str(data_dir / LOG_NAME),
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--maxmemory-policy": "noeviction",
+        "--daemonize": "no",
+    }
+    return [word for pair in options.items() for word in pair]
+
+
+def has_ended(pid: int) -> bool:
+    """True when the child has ended; its status stays for the reaper."""
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return found is not None
+
+
+def end(pid: int, within: float) -> None:
+    """TERM, and KILL after ``within``; returns when the child has ended.  Leaves its status."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for signum, patience in ((signal.SIGTERM, within), (signal.SIGKILL, within)):
+            signal.pidfd_send_signal(handle, signum)
+            poller = select.poll()
+            poller.register(handle, select.POLLIN)
+            if poller.poll(patience * 1000.0):
+                return
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+def last_words(data_dir: Path) -> str:
+    """The last line that the server wrote to its log, or nothing."""
+    try:
+        with (data_dir / LOG_NAME).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

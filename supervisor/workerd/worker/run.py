@@ -1,0 +1,114 @@
+"""``workerd start``: from settings to a running daemon, and its exit code.
+
+The order matters: the name's lock before anything that another daemon of that name could be using; signals
+before the app's import, so that a stop asked for while it goes on is honoured.
+
+Errors: every WorkerdError goes up to the command line, which prints it and exits with its code.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from workerd.bootsteps import Blueprint
+from workerd.control.lock import NameLock
+from workerd.errors import ConfigError, ExitCode
+from workerd.paths import control_socket, ensure_dir, runtime_dir
+from workerd.transport.urls import checked_backend, checked_broker
+from workerd.worker import again, logs
+from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
+from workerd.worker.controller import STEPS as WORKER_STEPS
+from workerd.worker.controller import WorkController
+from workerd.worker.identity import Identity
+from workerd.worker.inbox import Inbox, StopRequested
+
+if TYPE_CHECKING:
+    from workerd.app import App
+    from workerd.config import Config, Layers
+
+logger = logging.getLogger(__name__)
+
+
+def run_daemon(layers: Layers, *, dry: bool = False) -> int:
+    """Run until a stop; return the exit code.  Does not return from a restart, which is an exec.
+
+    With ``dry`` everything is read and checked as for a start, and nothing is started.
+    """
+    config = layers.config()
+    if not config.app:
+        raise ConfigError("no app is named", "say which one: workerd -A proj start")
+    control_socket(config.name)
+    if dry:
+        return try_start(layers, config)
+    logs.set_up(config.loglevel)
+    kept = again.kept_locks()
+    with ExitStack() as stack:
+        lock = NameLock(ensure_dir(runtime_dir(config.name)) / "lock")
+        lock.acquire(kept.name)
+        stack.callback(lock.release)
+        identity = Identity(config.name)
+        identity.claim(kept.owner)
+        stack.callback(identity.release)
+        code, restart = serve(layers, config, identity)
+        if restart:
+            # The locks stay ours over the exec; nobody else can start under this name meanwhile.
+            again.keep(lock.keep(), identity.keep())
+            stack.pop_all()
+            again.exec_again()
+    return code
+
+
+def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool]:
+    """(exit code, whether to exec).  On the way to an exec every signal is blocked when this returns."""
+    inbox = Inbox()
+    inbox.install()
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        try:
+            with inbox.interruptible():
+                app = import_app(config.app)
+        except StopRequested:
+            logger.info("Stopped while the app was being imported")
+            return ExitCode.OK, False
+        # The app may have installed handlers of its own; the supervisor's are the ones that count.
+        inbox.install()
+        worker = WorkController(app, with_app(layers, app), inbox=inbox, identity=identity)
+        code = worker.run()
+        if worker.restarting:
+            # Until the new code's handlers stand a signal would kill; a blocked one waits for them.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            worker.last_requests()
+        return code, worker.restarting
+    finally:
+        inbox.uninstall()
+
+
+def try_start(layers: Layers, config: Config) -> int:
+    """Read the app, its settings and its steps as a start does; raise what a start would."""
+    app = import_app(config.app)
+    with_app(layers, app)
+    Blueprint(name="Worker", default_steps=WORKER_STEPS, steps=app.steps["worker"]).plan()
+    Blueprint(name="Consumer", default_steps=CONSUMER_STEPS, steps=app.steps["consumer"]).plan()
+    return ExitCode.OK
+
+
+def with_app(layers: Layers, app: App) -> Config:
+    """The settings with those of ``app.conf`` below them; URLs that cannot work are told here."""
+    config = layers.below("app.conf", app.daemon_defaults()).config()
+    for url in config.broker:
+        checked_broker(url)
+    checked_backend(config.backend)
+    return config
+
+
+def import_app(name: str) -> App:
+    """The App that the daemon serves, and that this user may serve."""
+    # Loading kombu and the app takes most of the start; a verb that only talks to a daemon never comes here.
+    from workerd.app.loader import find_app  # noqa: PLC0415
+
+    app = find_app(name)
+    app.check_safe()
+    return app

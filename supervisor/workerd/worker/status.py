@@ -1,0 +1,83 @@
+"""What ``workerd status`` shows: plain values, read at once from the parts that know them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import workerd
+from workerd.delivery import Request, Stage
+
+if TYPE_CHECKING:
+    from workerd.worker.controller import WorkController
+
+
+def status(worker: WorkController) -> dict[str, Any]:
+    """The daemon as one mapping; see ``control.daemon`` for its keys."""
+    config, now = worker.config, worker.clock.now()
+    return {
+        "name": config.name,
+        "node": worker.hostname,
+        "pid": os.getpid(),
+        "version": workerd.__version__,
+        "state": worker.state.value.lower(),
+        "ready": worker.ready,
+        "uptime": round(now - worker.started_at, 3),
+        "app": config.app,
+        "broker": worker.masked_broker,
+        "backend": worker.masked_backend,
+        "link": link(worker, now),
+        "queues": list(worker.consumer.queues),
+        "tasks": worker.dispatcher.totals.as_dict() | held(worker),
+        "pools": [pool(worker)],
+        "reload": worker.reloads.last,
+        "steps": [step.alias for step in worker.steps],
+    }
+
+
+def link(worker: WorkController, now: float) -> dict[str, Any]:
+    """State of the broker link and, while it is down, why."""
+    link = worker.consumer.link
+    return {
+        "state": link.state.value,
+        "reason": link.reason,
+        "seconds": round(now - link.since, 3) if link.since else None,
+        "restarts": max(link.restarts, 0),
+    }
+
+
+def held(worker: WorkController) -> dict[str, int]:
+    """How many messages this node holds, by how far they have come."""
+    counts = {stage.value: 0 for stage in Stage}
+    for request in worker.dispatcher.table:
+        counts[request.stage.value] += 1
+    return counts
+
+
+def pool(worker: WorkController) -> dict[str, Any]:
+    """The pool, its bounds and its children."""
+    pool = worker.pool
+    lower, upper = worker.bounds
+    return {
+        "name": "default",
+        "generation": pool.generation,
+        "lower": lower,
+        "upper": upper,
+        "wanted": pool.wanted,
+        "reason": pool.reason,
+        "alive": pool.alive,
+        "busy": pool.busy,
+        "degraded": worker.degraded_reason,
+        "children": [asdict(child) for child in pool.children()],
+    }
+
+
+def waiting_for(requests: list[Request], most: int = 5) -> list[str]:
+    """The titles of what a drain waits for, the oldest first."""
+    running = [request for request in requests if request.stage is Stage.RUNNING]
+    running.sort(key=lambda request: request.time_start or 0.0)
+    titles = [request.title for request in running[:most]]
+    if len(running) > most:
+        titles.append(f"and {len(running) - most} more")
+    return titles

@@ -1,0 +1,140 @@
+"""Fixtures and rules of the whole suite.
+
+Rules: a process that is left at the end fails the run; a skip is a failure when ``CI=true``; tests
+marked ``long`` run only with ``--long``; every random choice comes from a seed that is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.support.brokers import RabbitServer, RedisServer
+from tests.support.clock import FakeClock
+from tests.support.leaks import LeakCheck, kill
+
+LEAKS = pytest.StashKey[LeakCheck]()
+SEED = pytest.StashKey[int]()
+LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run tests marked long, and more rounds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes minutes; runs only with --long (make test-long)")
+    # Timings are no matter of property tests; what make test tries is the same each time.
+    settings.register_profile("normal", deadline=None, derandomize=True)
+    settings.register_profile("long", deadline=None, print_blob=True, max_examples=2000)
+    settings.load_profile("long" if config.getoption("--long") else "normal")
+    config.stash[LEAKS] = LeakCheck()
+    config.stash[SEED] = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed = config.stash[SEED]
+    return f"seed: {seed} (the same again: TEST_SEED={seed})"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.longrepr = f"CI=true allows no skips: {report.longreprtext}"
+        report.outcome = "failed"
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    check = session.config.stash[LEAKS]
+    left = check.wait(within=10.0)
+    if left:
+        kill(left)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    session.config.stash[LEFT] = [str(leftover) for leftover in left]
+    check.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left := config.stash.get(LEFT, []):
+        terminalreporter.section("processes left by the tests", red=True)
+        terminalreporter.write_line("\n".join(left), red=True)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """A generator of this test's own; the run's header tells how to get the same again."""
+    return random.Random(f"{request.config.stash[SEED]}:{request.node.nodeid}")
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How many times as much a test with repetitions should do: 1, or 10 with ``--long``."""
+    return 10 if request.config.getoption("--long") else 1
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """An empty directory whose path leaves room for a socket's name (107 bytes in all)."""
+    path = Path(tempfile.mkdtemp(prefix="wd-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The session's Redis server, emptied, and started again if a test left it down."""
+    if not redis_server.running:
+        redis_server.start()
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture
+def rabbit_url(rabbit_server: RabbitServer) -> str:
+    """The session's RabbitMQ node, started again if a test left it down; its queues stay."""
+    if not rabbit_server.running:
+        rabbit_server.start()
+    return rabbit_server.url

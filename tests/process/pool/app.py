@@ -1,0 +1,204 @@
+"""What the templates of these tests import: a Runner whose jobs do as their header says."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from workerd_pool import Report
+
+Outcome = tuple[dict[str, Any], bytes]
+
+
+class Runner:
+    """``do`` in the header names the method."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.started = 0
+
+    def table(self) -> dict[str, Any]:
+        return {"version": self.options.get("version", 1), "padding": "x" * self.options.get("padding", 0)}
+
+    def child_started(self) -> None:
+        self.started += 1
+        time.sleep(self.options.get("slow_start", 0.0))
+        if self.options.get("bad_child"):
+            raise RuntimeError("no database")
+        if (path := self.options.get("dies_unless")) and not Path(path).exists():
+            os._exit(9)
+
+    def child_stopping(self) -> None:
+        if self.options.get("bad_stop"):
+            raise RuntimeError("cannot stop")
+
+    def run(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        return getattr(self, header["do"])(header, body, report)  # type: ignore[no-any-return]
+
+    def echo(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        return {"state": "SUCCESS", "pid": os.getpid(), "version": self.options.get("version", 1)}, body
+
+    def sleep(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        time.sleep(header["seconds"])
+        return {"state": "SUCCESS", "pid": os.getpid()}, body
+
+    def wait_for(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        while not Path(header["path"]).exists():
+            time.sleep(0.01)
+        return {"state": "SUCCESS", "pid": os.getpid()}, body
+
+    def digest(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        return {"digest": hashlib.sha256(body).hexdigest()}, body[::-1]
+
+    def steps(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        for number in range(header["count"]):
+            report.progress({"step": number}, body)
+        return {"state": "SUCCESS"}, b""
+
+    def raising(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        raise ValueError("not my day")
+
+    def unpackable(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        return {"state": object()}, b""
+
+    def exiting(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        sys.exit(4)
+
+    def dying(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        os._exit(header["code"])
+
+    def segfault(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        ctypes.string_at(0)
+        return {}, b""
+
+    def killing_itself(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return {}, b""
+
+    def soft(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        try:
+            time.sleep(header["seconds"])
+        except SoftTimeLimitExceeded:
+            return {"state": "SOFT"}, b""
+        return {"state": "SUCCESS"}, b""
+
+    def soft_progress(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        count = 0
+        try:
+            while True:
+                report.progress({"count": count}, b"x" * 10_000)
+                count += 1
+        except SoftTimeLimitExceeded:
+            return {"state": "SOFT", "count": count}, b""
+
+    def shielded(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        report.shield()
+        time.sleep(header["seconds"])
+        return {"state": "SUCCESS"}, b""
+
+    def stubborn(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        # C code that does not return: no Python handler runs meanwhile.
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+        return {}, b""
+
+    def facts(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+        fds = {fd: _target(fd) for fd in _open_fds()}
+        told = {
+            "pid": os.getpid(),
+            "ppid": os.getppid(),
+            "group": os.getpgid(0),
+            "handlers": [callable(handler) for handler in handlers],
+            "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+            "fds": {str(fd): name for fd, name in fds.items()},
+            "started": self.started,
+            "environ": dict(os.environ),
+            "argument": self.options.get("argument"),
+        }
+        return {"state": "SUCCESS"}, json.dumps(told).encode()
+
+    def own_handler(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        seen: list[int] = []
+        before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"seen": seen, "before": getattr(before, "__name__", repr(before))}, b""
+
+    def terminate_own_process(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        process = subprocess.Popen(["sleep", "60"])
+        process.terminate()
+        return {"exec": process.wait(20), "fork": _fork_and_terminate()}, b""
+
+    def leave_process(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        process = subprocess.Popen(["sleep", "600"])
+        report.progress({"pid": process.pid}, b"")
+        time.sleep(60)
+        return {}, b""
+
+    def fork_and_fall_through(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        pid = os.fork()
+        if pid:
+            _, status = os.waitpid(pid, 0)
+            return {"status": status}, b""
+        return {"status": "from the wrong process"}, b""
+
+    def close_everything(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        os.closerange(3, 256)
+        time.sleep(60)
+        return {}, b""
+
+    def garbage(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        for fd in _open_fds():
+            if fd > 2 and _target(fd).startswith("socket:"):
+                os.write(fd, b"\xff" * 100)
+        time.sleep(60)
+        return {}, b""
+
+
+def _target(fd: int) -> str:
+    return str(Path(f"/proc/self/fd/{fd}").readlink())
+
+
+def _open_fds() -> list[int]:
+    fds = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        try:
+            os.fstat(int(name))
+        except OSError:
+            continue  # the one of listdir itself
+        fds.append(int(name))
+    return fds
+
+
+def _fork_and_terminate() -> int:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def load(arg: bytes) -> Runner:
+    """The entry."""
+    options = json.loads(arg or b"{}")
+    if options.get("broken"):
+        raise ImportError("no module named nonsense")
+    if options.get("exits"):
+        sys.exit(3)
+    if options.get("dies"):
+        os._exit(11)
+    time.sleep(options.get("slow_import", 0.0))
+    if options.get("thread"):
+        threading.Thread(target=time.sleep, args=(600,), name="metrics-pusher", daemon=True).start()
+    return Runner(options)

@@ -1,0 +1,197 @@
+"""Reload: generations, canary, slot by slot, and what broken code does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.pool.conftest import Rig, spec_of
+from workerd_pool import Spec
+from workerd_pool.plan import least_ready
+
+
+def test_a_reload_brings_new_code_to_every_slot(rig: Rig) -> None:
+    rig.boot(4)
+    before = rig.pids()
+    ready: list[int] = []
+    there: list[int] = []
+
+    def watch() -> bool:
+        ready.append(rig.pool.alive)
+        there.append(len(rig.pool.children()))
+        return {child.generation for child in rig.pool.children()} == {2} and rig.pool.alive == 4
+
+    assert rig.pool.reload(spec_of(version=2)) == 2
+    rig.until(watch)
+    assert min(ready) >= least_ready(4) == 3
+    assert max(there) == 5
+    assert rig.notes.up[-1] == (2, {"version": 2, "padding": ""})
+    assert rig.pool.generation == 2
+    assert not rig.pids() & before
+    assert rig.run("echo")[0]["version"] == 2
+    rig.until(lambda: len(rig.pool.info()["templates"]) == 1 and len(rig.pool.children()) == 4)
+
+
+def test_a_single_slot_is_never_without_a_ready_child(rig: Rig) -> None:
+    rig.boot(1)
+    ready: list[int] = []
+    assert rig.pool.reload() == 2
+
+    def watch() -> bool:
+        ready.append(rig.pool.alive)
+        return rig.pool.generation == 2 and len(rig.pool.children()) == 1
+
+    rig.until(watch)
+    assert min(ready) == 1
+
+
+def test_a_busy_child_is_replaced_after_its_job(rig: Rig, tmp_path: Path) -> None:
+    rig.boot(2)
+    go = tmp_path / "go"
+    jobs = [rig.start_job("wait_for", path=str(go)) for _ in range(2)]
+    old = rig.pids()
+    rig.pool.reload(spec_of(version=2))
+    rig.until(lambda: rig.pool.generation == 2)
+    # New work runs in new code meanwhile.
+    assert rig.run("echo")[0]["version"] == 2
+    assert not any(job in rig.notes.done for job in jobs)
+    assert old <= rig.pids()
+    go.touch()
+    rig.until(lambda: {child.generation for child in rig.pool.children()} == {2} and rig.pool.alive == 2)
+    assert set(jobs) <= set(rig.notes.done)
+    assert not rig.notes.lost and not rig.notes.returned
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"broken": True}, "ImportError: no module named nonsense"),
+        ({"exits": True}, "SystemExit: 3"),
+        ({"dies": True}, "exit code 11"),
+        ({"bad_child": True}, "it could not start: RuntimeError('no database')"),
+    ],
+)
+def test_a_reload_of_broken_code_changes_nothing(rig: Rig, options: dict[str, Any], reason: str) -> None:
+    rig.boot(2)
+    before = rig.pids()
+    generation = rig.pool.reload(spec_of(**options))
+    rig.until(lambda: rig.notes.failed)
+    failed, told, traceback = rig.notes.failed[0]
+    assert failed == generation == 2
+    assert reason in told
+    assert ("Traceback" in traceback) == (reason != "exit code 11")
+    rig.until(lambda: rig.pids() == before and len(rig.pool.info()["templates"]) == 1)
+    assert rig.pool.generation == 1
+    assert rig.run("echo")[0]["version"] == 1
+    assert rig.notes.degraded == []
+    # The next one repeats the recipe that works.
+    assert rig.pool.reload() == 3
+    rig.until(lambda: rig.pool.generation == 3)
+
+
+@pytest.mark.parametrize("options", [{"broken": True}, {"bad_child": True}])
+def test_broken_code_at_the_start_is_told_and_tried_once(rig: Rig, options: dict[str, Any]) -> None:
+    rig.pool = type(rig.pool)(rig.loop, spec_of(**options), rig.notes)
+    rig.pool.want(2)
+    rig.pool.start()
+    rig.until(lambda: rig.notes.failed)
+    rig.until(lambda: not rig.pool.children() and not rig.pool.info()["templates"])
+    assert rig.pool.generation == 0
+    rig.pool.reload(spec_of())
+    rig.until(lambda: rig.pool.alive == 2)
+    assert len(rig.notes.failed) == 1
+
+
+def test_a_missing_entry_is_told(rig: Rig) -> None:
+    rig.boot(1)
+    rig.pool.reload(Spec("tests.process.pool.app:nothing", path=spec_of().path))
+    rig.until(lambda: rig.notes.failed)
+    assert "has no attribute 'nothing'" in rig.notes.failed[0][1]
+
+
+def test_the_last_of_several_reloads_wins(rig: Rig) -> None:
+    rig.boot(2)
+    for version in (2, 3, 4):
+        rig.pool.reload(spec_of(version=version))
+        rig.loop.run_once()
+    rig.until(lambda: {child.generation for child in rig.pool.children()} == {4} and rig.pool.alive == 2)
+    assert rig.run("echo")[0]["version"] == 4
+    assert [(number, reason) for number, reason, _ in rig.notes.failed] == [
+        (2, "overtaken by generation 3"),
+        (3, "overtaken by generation 4"),
+    ]
+
+
+def test_the_size_may_change_during_a_reload(rig: Rig) -> None:
+    rig.boot(3)
+    rig.pool.reload(spec_of(version=2))
+    rig.loop.run_once()
+    rig.pool.want(5)
+    rig.until(lambda: rig.pool.generation == 2)
+    rig.pool.want(1)
+    rig.until(lambda: [child.generation for child in rig.pool.children()] == [2] and rig.pool.alive == 1)
+
+
+def test_a_reload_survives_the_death_of_its_template(rig: Rig) -> None:
+    rig.boot(3)
+    rig.pool.reload(spec_of(version=2, slow_import=30))
+    rig.until(lambda: len(rig.pool.info()["templates"]) == 2)
+    new = next(t["pid"] for t in rig.pool.info()["templates"] if t["generation"] == 2)
+    os.kill(new, signal.SIGKILL)
+    rig.until(lambda: rig.notes.failed)
+    assert rig.notes.failed == [(2, "its template: killed by signal 9 (SIGKILL)", "")]
+    assert rig.run("echo")[0]["version"] == 1
+
+
+def test_a_reload_under_load_loses_and_repeats_nothing(rig: Rig) -> None:
+    rig.boot(3)
+    sent: list[int] = []
+
+    def feed() -> None:
+        while rig.pool.free and len(sent) < 3000:
+            sent.append(rig.submit("echo", b"x"))
+
+    rig.notes.when_free = feed
+    feed()
+    for share in (500, 1500, 2500):
+        rig.until(lambda share=share: len(rig.notes.done) > share)  # type: ignore[misc]
+        rig.pool.reload()
+    rig.until(lambda: len(rig.notes.done) == 3000, within=60)
+    assert not rig.notes.lost
+    rig.until(lambda: rig.pool.generation == 4)
+
+
+def test_python_threads_of_a_template_are_named(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.boot(1, thread=True)
+    assert "metrics-pusher" in caplog.text
+    assert rig.run("echo", b"1")[1] == b"1"
+
+
+def test_a_template_that_does_not_finish_its_import_is_dumped_and_killed(
+    rig: Rig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rig.boot(1)
+    rig.pool.reload(spec_of(slow_import=60, boot_timeout=0.5))
+    rig.until(lambda: rig.notes.failed)
+    assert rig.notes.failed[0][1] == "its template: not READY within 0.5s"
+    assert "in load" in capfd.readouterr().err  # faulthandler's stack of the import
+
+
+def test_a_child_that_does_not_finish_its_start_is_dumped_and_killed(
+    rig: Rig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rig.boot(1)
+    rig.pool.reload(spec_of(slow_start=60, boot_timeout=0.5))
+    rig.until(lambda: rig.notes.failed)
+    assert rig.notes.failed[0][1] == "its first child: not READY within 0.5s"
+    assert "in child_started" in capfd.readouterr().err
+
+
+def test_a_slow_start_within_its_limit_is_no_reason_to_kill(rig: Rig) -> None:
+    rig.boot(1, slow_start=1.2, slow_import=1.2, boot_timeout=20.0)
+    assert rig.notes.failed == []
+    assert rig.notes.degraded == []

@@ -1,0 +1,110 @@
+"""One node of a cluster as a source sees it: a hub, a scope, and a consumer that keeps what it is given."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from kombu import Connection
+
+from tests.support.eventually import eventually
+from workerd.source import Delivery, TaskSource, open_source
+from workerd.worker.hub import Hub
+from workerd.worker.scope import Scope
+
+T = TypeVar("T")
+
+
+class Node:
+    """Turns its hub only inside ``until`` and ``turn``; ``close`` checks that nothing is left in it."""
+
+    def __init__(self, url: str, owner: str = "host:1", **options: Any) -> None:
+        self.hub = Hub()
+        self.errors: list[BaseException] = []
+        self.scope = Scope(self.hub, self.errors.append)
+        self.connection = Connection(
+            url, heartbeat=10, transport_options=options.pop("transport_options", {})
+        )
+        self.source: TaskSource = open_source(self.connection, self.scope, owner=owner, **options)
+        self.got: list[Delivery] = []
+        self.lost: list[str] = []
+        self.known: set[Any] = set()
+
+    def start(self, *queues: str) -> Node:
+        if self.connection.transport.driver_type == "amqp":
+            self.connection.connect()
+        self.source.start(queues or ("q",), self._deliver, self.lost.append, self.known.__contains__)
+        return self
+
+    def _deliver(self, deliveries: list[Delivery]) -> None:
+        assert deliveries, "an empty hand-over"
+        self.got += deliveries
+
+    @property
+    def ids(self) -> list[str]:
+        return [d.message.id if d.message is not None else "?" for d in self.got]
+
+    def turn(self) -> None:
+        """One turn of the hub, which sleeps for 10 ms at most."""
+        timer = self.hub.call_later(0.01, lambda: None)
+        self.hub.turn()
+        timer.cancel()
+
+    def until(self, fact: Callable[[], T], within: float = 20.0) -> T:
+        def turned() -> T:
+            self.turn()
+            return fact()
+
+        return eventually(turned, within=within, every=0.0)
+
+    def fetch(self, room: int) -> list[Delivery]:
+        """Ask for ``room`` messages and return them once they are all here."""
+        before = len(self.got)
+        self.source.fetch(room)
+        self.until(lambda: len(self.got) == before + room)
+        return self.got[before:]
+
+    def rest(self) -> None:
+        """Turn until everything that was sent has been answered."""
+        self.until(lambda: not self.source.pending)
+
+    def confirmed(self, act: Callable[..., None], *args: Any) -> None:
+        """Call ``act(*args, then)`` and wait for ``then``."""
+        done: list[bool] = []
+        act(*args, lambda: done.append(True))
+        self.until(lambda: done)
+
+    def close(self) -> None:
+        self.source.close()
+        self.source.close()
+        self.connection.collect()
+        assert not self.errors
+        assert not self.hub.readers
+        assert not self.hub.writers
+        self.scope.close()
+        self.hub.dispose()
+
+
+def envelope(task_id: str, queue: str = "q", priority: int = 0) -> bytes:
+    """A task message as a Celery client leaves it in Redis, as far as sources look at it."""
+    message = {
+        "body": "W1tdLCB7fSwge31d",
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": "proj.add", "id": task_id, "big": 2**60, "empty": []},
+        "properties": {
+            "correlation_id": task_id,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": priority,
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
+    return json.dumps(message).encode()
+
+
+def ids_of(raws: Sequence[bytes]) -> list[str]:
+    """Task ids of Redis entries; the first to be served first."""
+    return [json.loads(raw)["headers"]["id"] for raw in reversed(raws)]

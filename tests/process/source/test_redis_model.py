@@ -1,0 +1,173 @@
+"""Random histories of a Redis source against a model that is a few dictionaries.
+
+The model says where each message is: waiting, held by the consumer, finished, or dead.  Whatever happens to
+links and incarnations, each message is in exactly one of these places, and the server agrees.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.process.source.node import Node, envelope
+from tests.support.brokers import RedisServer
+from workerd.source import Delivery
+from workerd.source.redis.keys import Keys
+from workerd.source.redis.scripts import FETCH
+
+QUEUES = ("q", "r")
+PRIORITIES = (0, 3, 5, 9)
+
+
+class History(RuleBasedStateMachine):
+    """Each rule ends when the server has confirmed it."""
+
+    server: RedisServer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = self.server.client()
+        self.client.flushall()
+        self.waiting: list[str] = []
+        self.held: dict[str, Delivery] = {}
+        self.finished: list[str] = []
+        self.dead: list[str] = []
+        self.published = 0
+        self.incarnation = 1
+        self.node = self.open()
+
+    def open(self, predecessors: tuple[str, ...] = ()) -> Node:
+        node = Node(self.server.url, f"host:{self.incarnation}", predecessors=predecessors)
+        node.known = {delivery.tag for delivery in self.held.values()}
+        return node.start(*QUEUES)
+
+    def some(self, count: int) -> list[Delivery]:
+        return list(self.held.values())[:count]
+
+    def move(self, deliveries: list[Delivery], place: list[str]) -> None:
+        for delivery in deliveries:
+            assert delivery.message is not None
+            del self.held[delivery.message.id]
+            place.append(delivery.message.id)
+
+    @rule(queue=st.sampled_from(QUEUES), priority=st.sampled_from(PRIORITIES), count=st.integers(1, 4))
+    def publish(self, queue: str, priority: int, count: int) -> None:
+        for _ in range(count):
+            task_id = f"t{self.published}"
+            self.published += 1
+            self.client.lpush(Keys().list_for(queue, priority), envelope(task_id, queue, priority))
+            self.waiting.append(task_id)
+
+    @precondition(lambda self: self.waiting)
+    @rule(room=st.integers(1, 6))
+    def fetch(self, room: int) -> None:
+        for delivery in self.node.fetch(min(room, len(self.waiting))):
+            assert delivery.message is not None
+            self.waiting.remove(delivery.message.id)
+            self.held[delivery.message.id] = delivery
+
+    @precondition(lambda self: self.held)
+    @rule(count=st.integers(1, 4))
+    def settle(self, count: int) -> None:
+        done = self.some(count)
+        self.node.confirmed(self.node.source.settle, done)
+        self.move(done, self.finished)
+
+    @precondition(lambda self: self.held)
+    @rule(count=st.integers(1, 4))
+    def give_back(self, count: int) -> None:
+        back = self.some(count)
+        self.node.confirmed(self.node.source.give_back, back)
+        self.move(back, self.waiting)
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def put_aside(self) -> None:
+        [delivery] = self.some(1)
+        self.node.confirmed(self.node.source.put_aside, delivery, "the model says so")
+        self.move([delivery], self.dead)
+
+    @rule()
+    def lose_the_link(self) -> None:
+        self.server.drop_clients()
+        self.node.until(lambda: self.node.lost)
+        self.node.close()
+        self.node = self.open()
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def lose_the_link_with_a_reply_on_its_way(self) -> None:
+        taken = min(3, len(self.waiting))
+        before = self.client.hlen("unacked")
+        self.client.script_load(FETCH.text)  # or the answer that is not read would be NOSCRIPT
+        self.node.scope.remove_reader(self.node.source._link._sock.fileno())  # type: ignore[attr-defined]
+        self.node.source.fetch(taken)
+        self.node.until(lambda: self.client.hlen("unacked") == before + taken)
+        self.node.close()
+        self.node = self.open()
+        self.node.until(lambda: len(self.node.got) == taken)
+        for delivery in self.node.got:
+            assert delivery.message is not None
+            self.waiting.remove(delivery.message.id)
+            self.held[delivery.message.id] = delivery
+
+    @rule()
+    def die_and_be_born_again(self) -> None:
+        self.node.close()
+        dead = f"host:{self.incarnation}"
+        self.incarnation += 1
+        self.waiting += self.held
+        self.held.clear()
+        self.node = self.open(predecessors=(dead,))
+
+    @rule()
+    def flush_scripts(self) -> None:
+        self.client.script_flush()
+
+    @invariant()
+    def the_server_agrees(self) -> None:
+        lists = [key for key in self.client.scan_iter(_type="LIST") if not key.endswith(b".dead")]
+        waiting = [raw for key in lists for raw in self.client.lrange(key, 0, -1)]
+        assert Counter(map(task_id_of, waiting)) == Counter(self.waiting)
+        in_flight = self.client.hgetall("unacked")
+        assert {tag.decode() for tag in in_flight} == {delivery.tag for delivery in self.held.values()}
+        assert set(self.client.zrange("unacked_index", 0, -1)) == set(in_flight)
+        dead = [
+            json.loads(entry)["raw"]
+            for queue in QUEUES
+            for entry in self.client.lrange(f"{queue}.dead", 0, -1)
+        ]
+        assert Counter(task_id_of(base64.b64decode(raw)) for raw in dead) == Counter(self.dead)
+        total = len(self.waiting) + len(self.held) + len(self.finished) + len(self.dead)
+        assert total == self.published
+
+    def teardown(self) -> None:
+        self.node.close()
+        self.client.close()
+
+
+def task_id_of(raw: bytes) -> str:
+    return str(json.loads(raw)["headers"]["id"])
+
+
+@pytest.mark.usefixtures("redis_url")
+def test_every_message_is_in_exactly_one_place(redis_server: RedisServer, rounds: int) -> None:
+    class Run(History):
+        server = redis_server
+
+    slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    run_state_machine_as_test(
+        Run, settings=settings(max_examples=25 * rounds, stateful_step_count=30, suppress_health_check=slow)
+    )

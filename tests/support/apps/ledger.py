@@ -1,0 +1,84 @@
+"""The app of the system tests: its tasks write what happens to them into the file $LEDGER."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from workerd import App
+
+app = App("ledger")
+VERSION = os.environ.get("LEDGER_VERSION", "1")
+
+
+def note(word: str, number: object) -> None:
+    """Append one line; a single write with O_APPEND is whole or not there."""
+    fd = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(fd, f"{word} {number} {os.getpid()} {VERSION}\n".encode())
+    finally:
+        os.close(fd)
+
+
+@app.task(name="ledger.add")
+def add(x: Any, y: Any) -> Any:
+    return x + y
+
+
+@app.task(name="ledger.run")
+def run(number: int, seconds: float = 0.0) -> int:
+    note("start", number)
+    if seconds:
+        time.sleep(seconds)
+    note("end", number)
+    return number
+
+
+@app.task(name="ledger.hold")
+def hold(number: int, gate: str) -> int:
+    """Runs until the file ``gate`` exists."""
+    note("start", number)
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    note("end", number)
+    return number
+
+
+@app.task(name="ledger.early", acks_late=False)
+def early(number: int, seconds: float = 0.0) -> int:
+    note("start", number)
+    time.sleep(seconds)
+    note("end", number)
+    return number
+
+
+@app.task(name="ledger.boom")
+def boom(text: str) -> None:
+    raise ValueError(text)
+
+
+@app.task(name="ledger.flaky", bind=True, max_retries=3)
+def flaky(self: Any, times: int) -> int:
+    note("start", self.request.retries)
+    if self.request.retries < times:
+        raise self.retry(countdown=0.05, exc=ValueError("not yet"))
+    return int(self.request.retries)
+
+
+@app.task(name="ledger.die")
+def die(number: int, signum: int) -> None:
+    note("start", number)
+    os.kill(os.getpid(), signum)
+
+
+@app.task(name="ledger.die_once")
+def die_once(number: int, mark: str) -> str:
+    note("start", number)
+    try:
+        Path(mark).touch(exist_ok=False)
+    except FileExistsError:
+        return "second run"
+    os.kill(os.getpid(), 9)
+    return "never"

@@ -1,0 +1,64 @@
+"""Daemons for the system tests, on each broker that workerd speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import Workerd, running
+
+Start = Callable[..., Workerd]
+
+
+@pytest.fixture
+def start(short_dir: Path) -> Iterator[Start]:
+    """``start(broker=..., size=...)``: a running daemon; all are stopped at the end."""
+    with ExitStack() as stack:
+
+        def begin(**options: Any) -> Workerd:
+            home = short_dir / options.pop("home", "d")
+            home.mkdir(exist_ok=True)
+            return stack.enter_context(running(home, **options))
+
+        yield begin
+
+
+@pytest.fixture
+def make(short_dir: Path) -> Iterator[Callable[..., Workerd]]:
+    """``make(app=...)``: a daemon that is not started yet; killed at the end if it still runs."""
+    made: list[Workerd] = []
+
+    def one(**options: Any) -> Workerd:
+        made.append(Workerd(short_dir, **options))
+        return made[-1]
+
+    yield one
+    for daemon in made:
+        daemon.end()
+
+
+@pytest.fixture(params=["embedded", "redis", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Options of ``start`` for each broker; results are on Redis wherever the broker is RabbitMQ."""
+    if request.param == "embedded":
+        return {}
+    url = request.getfixturevalue("redis_url")
+    if request.param == "redis":
+        return {"broker": url, "backend": url}
+    rabbit = request.getfixturevalue("fresh_rabbit_url")
+    return {"broker": rabbit, "backend": url}
+
+
+@pytest.fixture
+def fresh_rabbit_url(rabbit_url: str, rabbit_server: Any) -> str:
+    """RabbitMQ with the queues of the tests emptied."""
+    from kombu import Connection
+
+    with Connection(rabbit_url) as connection, connection.channel() as channel:
+        for queue in ("celery", "celery.dead"):
+            channel.queue_delete(queue)
+    return rabbit_url

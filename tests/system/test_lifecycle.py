@@ -1,0 +1,154 @@
+"""Requests at awkward moments: while booting, while the broker is away, while restarting."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import Workerd
+from tests.support.eventually import eventually
+from tests.system.conftest import Start
+
+Make = Callable[..., Workerd]
+
+
+def test_a_reload_before_the_first_children_are_up_waits_for_them(make: Make, short_dir: Path) -> None:
+    (short_dir / "slowapp.py").write_text(
+        "import time, os\nfrom tests.support.apps.ledger import app\n"
+        "if 'template' in open(f'/proc/{os.getpid()}/cmdline').read(): time.sleep(2)\n"
+    )
+    daemon = make(app="slowapp").start(ready=False)
+    eventually(lambda: daemon.run("status").returncode == 0)
+    assert daemon.status()["state"] == "booting"
+    for _ in range(3):
+        daemon.kill(signal.SIGHUP)
+    daemon.wait_ready()
+    eventually(lambda: daemon.status()["pools"][0]["generation"] >= 2, within=60)
+    eventually(lambda: daemon.status()["state"] == "running")
+    assert daemon.stop() == 0
+
+
+def test_a_range_of_sizes_grows_with_the_demand_and_shrinks_by_scale(start: Start) -> None:
+    daemon = start(size="1-4")
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        for number in range(6):
+            app.send_task("ledger.hold", (number, str(gate)))
+        eventually(lambda: daemon.status()["pools"][0]["alive"] == 4)
+        eventually(lambda: len(daemon.ran("start")) == 4)
+        gate.touch()
+        eventually(lambda: len(daemon.ran()) == 6)
+    assert daemon.run("scale", "1").returncode == 0
+    eventually(lambda: daemon.status()["pools"][0]["alive"] == 1)
+
+
+def test_a_fixed_size_can_become_a_range(start: Start) -> None:
+    daemon = start(size="1")
+    gate = daemon.home / "gate"
+    assert daemon.run("scale", "1-3").returncode == 0
+    with daemon.client() as app:
+        for number in range(3):
+            app.send_task("ledger.hold", (number, str(gate)))
+        eventually(lambda: daemon.status()["pools"][0]["alive"] == 3)
+    gate.touch()
+
+
+def test_scale_reload_and_restart_are_refused_while_draining(start: Start) -> None:
+    daemon = start()
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (1, str(gate)))
+        eventually(lambda: daemon.ran("start")[1] == 1)
+        daemon.kill(signal.SIGTERM)
+        eventually(lambda: daemon.status()["state"] == "draining")
+        for words in (("scale", "5"), ("reload",), ("restart",)):
+            done = daemon.run(*words)
+            assert done.returncode == 1
+            assert "the daemon is draining" in done.stderr
+        gate.touch()
+    assert daemon.wait() == 0
+
+
+def test_a_second_stop_may_shorten_the_drain(start: Start) -> None:
+    daemon = start()
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (1, str(daemon.home / "never")))
+        eventually(lambda: daemon.ran("start")[1] == 1)
+        daemon.kill(signal.SIGTERM)
+        eventually(lambda: daemon.status()["state"] == "draining")
+        assert daemon.run("stop", "--timeout", "1s").returncode == 75
+    assert daemon.wait() == 75
+
+
+def test_a_restart_with_a_broken_app_setting_or_step_changes_nothing(make: Make, short_dir: Path) -> None:
+    module, settings = short_dir / "restartapp.py", short_dir / "w.toml"
+    good = "from tests.support.apps.ledger import app\n"
+    module.write_text(good)
+    settings.write_text("max_crashes = 3\n")
+    daemon = make(app="restartapp").start("--config", "w.toml")
+
+    def refused(reason: str) -> None:
+        done = daemon.run("restart")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert reason in done.stdout + done.stderr
+
+    module.write_text("raise RuntimeError('broken code')\n")
+    refused("broken code")
+    module.write_text(
+        good + "from workerd import bootsteps\n"
+        "class S(bootsteps.StartStopStep):\n    requires = ('Pol',)\n"
+        "app.steps['worker'].add(S)\n"
+    )
+    refused("Pol")
+    module.write_text(good)
+    settings.write_text("max_crashs = 3\n")
+    refused("max_crashs")
+    assert daemon.status()["state"] == "running"
+
+    settings.write_text("max_crashes = 4\n")
+    done = daemon.run("restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert daemon.status()["pid"] == daemon.pid
+    assert daemon.stop() == 0
+
+
+def test_nobody_can_take_the_name_during_a_restart(start: Start) -> None:
+    daemon = start()
+    path = daemon.home / "r" / "main" / "lock"
+    taken = []
+
+    def try_to_take() -> bool:
+        fd = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken.append(True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
+        return daemon.text().count("ready.") >= 2
+
+    daemon.kill(signal.SIGUSR2)
+    eventually(try_to_take, every=0.001)
+    assert not taken
+    assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_stop_during_a_restart_wins(start: Start, signum: signal.Signals) -> None:
+    daemon = start()
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (1, str(gate)))
+        eventually(lambda: daemon.ran("start")[1] == 1)
+        daemon.kill(signal.SIGUSR2)
+        eventually(lambda: daemon.status()["state"] == "draining")
+        daemon.kill(signum)
+        gate.touch()
+    assert daemon.wait() == 0
+    assert daemon.text().count("ready.") == 1

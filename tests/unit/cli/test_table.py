@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from workerd.cli.common import Common
+from workerd.cli.table import lines, span
+
+STATUS = {
+    "name": "main",
+    "node": "main@host",
+    "pid": 7,
+    "state": "running",
+    "uptime": 93784.0,
+    "app": "proj",
+    "broker": "embedded",
+    "link": {"state": "UP", "reason": "", "seconds": 61.0},
+    "queues": ["celery", "mail"],
+    "tasks": {"succeeded": 3, "failed": 0},
+    "pools": [
+        {
+            "name": "default",
+            "generation": 2,
+            "lower": 1,
+            "upper": 4,
+            "wanted": 2,
+            "alive": 1,
+            "busy": 1,
+            "degraded": "5 deaths in 60 s",
+            "children": [{"slot": 1, "pid": 9, "state": "BUSY", "title": "proj.add[4f2a]", "age": 7.2}],
+        }
+    ],
+}
+
+
+def test_the_table_tells_what_the_daemon_tells() -> None:
+    assert list(lines(STATUS)) == [
+        "main@host: running, up 1d 2h, pid 7",
+        "  app      proj",
+        "  broker   embedded (up for 1m 1s)",
+        "  queues   celery, mail",
+        "  tasks    3 succeeded",
+        "  pool default: 1 alive of 2 wanted (size 1-4), 1 busy, generation 2",
+        "    DEGRADED: 5 deaths in 60 s",
+        "    child 1  pid 9  busy proj.add[4f2a] 7s",
+    ]
+
+
+def test_a_lost_link_is_shown_with_its_reason() -> None:
+    found = STATUS | {"link": {"state": "DOWN", "reason": "refused", "seconds": 2.0}}
+
+    assert "  broker   embedded (down for 2s: refused)" in list(lines(found))
+
+
+def test_what_is_not_told_is_left_out() -> None:
+    assert next(iter(lines({"name": "main", "state": "booting", "pid": 7}))) == "main: booting, pid 7"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (61, "1m 1s"), (3600, "1h"), (90061, "1d 1h")])
+def test_a_span_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_what_is_typed_after_the_verb_wins() -> None:
+    before = Common(app="a", name="b", broker=("c",))
+
+    assert Common(app="z").over(before) == Common(app="z", name="b", broker=("c",))

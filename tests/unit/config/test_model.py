@@ -1,0 +1,122 @@
+"""Reading times, sizes and names as operators write them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from workerd.config.model import (
+    Config,
+    default_size,
+    parse_count,
+    parse_duration,
+    parse_names,
+    parse_positive_duration,
+    parse_size,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (3, 3.0),
+        (0, 0.0),
+        (0.5, 0.5),
+        ("90", 90.0),
+        ("250ms", 0.25),
+        ("90s", 90.0),
+        ("1.5 m", 90.0),
+        ("2h", 7200.0),
+        ("1d", 86400.0),
+    ],
+)
+def test_a_time_is_a_number_of_seconds_or_has_a_unit(written: object, seconds: float) -> None:
+    assert parse_duration(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["", "soon", "5 weeks", "1m30s", "inf", "nan", True, None])
+def test_what_is_no_time_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="write seconds, or a number with ms, s, m, h or d"):
+        parse_duration(written)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("written", [-1, -0.5, "-3", "-1m", INF, -INF, NAN, "9" * 400, f"{'9' * 307}d"])
+def test_a_time_that_cannot_pass_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="a time must be 0 or more, and finite"):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize("written", [0, 0.0, "0", "0ms"])
+def test_a_time_that_must_pass_cannot_be_nothing(written: object) -> None:
+    with pytest.raises(ValueError, match="this time must be more than 0"):
+        parse_positive_duration(written)
+
+
+def test_a_time_that_must_pass_may_be_short() -> None:
+    assert parse_positive_duration("1ms") == 0.001
+
+
+@pytest.mark.parametrize(("written", "count"), [(1, 1), ("3", 3), (" 12 ", 12)])
+def test_a_count_is_a_whole_number(written: object, count: int) -> None:
+    assert parse_count(written) == count
+
+
+@pytest.mark.parametrize("written", [0, "0", -1, 1.5, 2.0, True, "three", "", None, "9" * 400])
+def test_what_counts_nothing_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="write a whole number, 1 or more"):
+        parse_count(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"), [(4, (4, 4)), ("4", (4, 4)), ("2-8", (2, 8)), ("2 - 8", (2, 8)), ([2, 8], (2, 8))]
+)
+def test_a_size_is_a_number_or_a_range(written: object, size: tuple[int, int]) -> None:
+    assert parse_size(written) == size
+
+
+@pytest.mark.parametrize("written", ["many", "", "-1", [1, 2, 3], 1.5, None])
+def test_what_is_no_size_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="write a number or a range such as 2-8"):
+        parse_size(written)
+
+
+@pytest.mark.parametrize("written", [0, "0-4", "8-2", [0, 1]])
+def test_a_size_holds_at_least_one_and_grows_upward(written: object) -> None:
+    with pytest.raises(ValueError, match="needs 1 <= lower <= upper"):
+        parse_size(written)
+
+
+@pytest.mark.parametrize("written", [1001, "2-1001", [1, 99999]])
+def test_a_size_has_an_upper_end(written: object) -> None:
+    assert parse_size(1000) == (1000, 1000)
+    with pytest.raises(ValueError, match="needs 1000 slots or fewer"):
+        parse_size(written)
+
+
+@pytest.mark.parametrize("written", ["a,b", " a , b ,", ["a", "b"], ("a", " b ")])
+def test_names_come_as_a_list_or_with_commas(written: object) -> None:
+    assert parse_names(written) == ("a", "b")
+
+
+@pytest.mark.parametrize("written", ["", " , "])
+def test_no_names_at_all_are_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="names nothing"):
+        parse_names(written)
+
+
+def test_an_empty_list_means_the_default() -> None:
+    assert parse_names([]) == ()
+
+
+def test_the_default_size_is_the_number_of_cpus_of_this_process() -> None:
+    cpus = len(os.sched_getaffinity(0))
+    assert default_size() == Config().size == (cpus, cpus)
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        Config().name = "other"  # type: ignore[misc]

@@ -1,0 +1,74 @@
+"""A daemon that remembers what it was asked, and a reply that remembers what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from workerd.control.daemon import Fact
+from workerd.control.scaling import scaled
+from workerd.errors import WorkerdError
+
+
+class FakeDaemon:
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.bounds = (2, 2)
+        self.reload_done: Callable[[bool, str, str], None] | None = None
+        self.subscribers: list[Callable[[Fact], None]] = []
+
+    def status(self) -> dict[str, Any]:
+        return {"name": "main", "state": "running", "pools": [{"alive": 2, "wanted": 2}]}
+
+    def ask_stop(self, now: bool, timeout: float | None) -> None:
+        self.asked.append(("stop", now, timeout))
+
+    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
+        self.reload_done = done
+
+    def ask_restart(self) -> None:
+        self.asked.append("restart")
+
+    def scale(self, spec: str) -> dict[str, Any]:
+        was, self.bounds = self.bounds[0], scaled(self.bounds, spec)
+        return {"lower": self.bounds[0], "upper": self.bounds[1], "was": was, "wanted": self.bounds[0]}
+
+    def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:
+        self.subscribers.append(callback)
+
+        def cancel() -> None:
+            if callback in self.subscribers:
+                self.subscribers.remove(callback)
+
+        return cancel
+
+    def tell(self, **fact: Any) -> None:
+        for callback in list(self.subscribers):
+            callback(fact)
+
+
+class FakeReply:
+    def __init__(self) -> None:
+        self.events: list[Fact] = []
+        self.value: Mapping[str, Any] | None = None
+        self.error: WorkerdError | None = None
+        self.traceback = ""
+        self.callbacks: list[Callable[[], object]] = []
+
+    def event(self, fact: Fact) -> None:
+        self.events.append(fact)
+
+    def answer(self, value: Mapping[str, Any]) -> None:
+        self.value = value
+        self._end()
+
+    def fail(self, error: WorkerdError, traceback: str = "") -> None:
+        self.error, self.traceback = error, traceback
+        self._end()
+
+    def on_end(self, callback: Callable[[], object]) -> None:
+        self.callbacks.append(callback)
+
+    def _end(self) -> None:
+        for callback in self.callbacks:
+            callback()

@@ -1,0 +1,125 @@
+"""A pool, a source and a result writer that remember what they were asked, and a hand-driven timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from workerd.protocol.message import AmqpPayload, Message
+from workerd.source.base import Delivery
+
+Done = Callable[[], None]
+
+
+@dataclass
+class FakeTimer:
+    entries: list[Any] = field(default_factory=list)
+
+    def call_after(self, secs: float, fun: Callable[..., None], args: tuple[Any, ...] = (), **_: Any) -> Any:
+        entry = Entry(secs, fun, args)
+        self.entries.append(entry)
+        return entry
+
+
+@dataclass
+class Entry:
+    secs: float
+    fun: Callable[..., None]
+    args: tuple[Any, ...]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def fire(self) -> None:
+        if not self.cancelled:
+            self.fun(*self.args)
+
+
+@dataclass
+class FakePool:
+    alive: int = 2
+    jobs: list[Any] = field(default_factory=list)
+    closed_slots: int = 0
+
+    @property
+    def free(self) -> int:
+        return self.alive - len(self.jobs)
+
+    def submit(self, job: Any) -> None:
+        assert self.free > 0
+        self.jobs.append(job)
+
+    def finish(self, index: int = 0) -> Any:
+        return self.jobs.pop(index)
+
+
+@dataclass
+class FakeSource:
+    """``confirm`` says whether the broker answers at once."""
+
+    survives_link: bool = True
+    confirm: bool = True
+    settled: list[Any] = field(default_factory=list)
+    given_back: list[Any] = field(default_factory=list)
+    aside: list[tuple[Any, str]] = field(default_factory=list)
+    room: int = -1
+    pending: int = 0
+
+    def fetch(self, room: int) -> None:
+        self.room = room
+
+    def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
+        self.settled += [delivery.tag for delivery in deliveries]
+        self._answer(then)
+
+    def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
+        self.given_back += [delivery.tag for delivery in deliveries]
+        self._answer(then)
+
+    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
+        self.aside.append((delivery.tag, reason))
+        self._answer(then)
+
+    def _answer(self, then: Done | None) -> None:
+        if then is not None and self.confirm:
+            then()
+
+
+@dataclass
+class FakeResults:
+    confirm: bool = True
+    stored: list[tuple[str, str, bytes]] = field(default_factory=list)
+    pending: int = 0
+    held: list[Done] = field(default_factory=list)
+
+    def store(self, task_id: str, state: str, meta: bytes, then: Done) -> None:
+        self.stored.append((task_id, state, meta))
+        if self.confirm:
+            then()
+        else:
+            self.held.append(then)
+
+
+@dataclass
+class FakeDeath:
+    pid: int = 4711
+    cause: str = "killed by signal 9 (SIGKILL)"
+    hard_limit: float | None = None
+
+
+def message(task_id: str = "id-1", task: str = "proj.add", **fields: Any) -> Message:
+    body = fields.pop("body", b"[[], {}, {}]")
+    payload = msgspec.msgpack.encode(AmqpPayload({}, {}, body, "", "celery", False))
+    return Message(
+        id=task_id, task=task, protocol=2, payload=payload, content_type="application/json", **fields
+    )
+
+
+def delivery(tag: Any = "t1", content: Message | None = None, **fields: Any) -> Delivery:
+    problem = fields.pop("problem", "")
+    content = None if problem else (content or message(task_id=f"id-{tag}"))
+    return Delivery(tag=tag, queue="celery", message=content, raw=b"raw", problem=problem, **fields)

@@ -1,0 +1,449 @@
+"""The dispatcher with fakes around it: what it starts, settles, gives back and puts aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.unit.delivery.fakes import (
+    FakeDeath,
+    FakePool,
+    FakeResults,
+    FakeSource,
+    FakeTimer,
+    delivery,
+    message,
+)
+from workerd.delivery import Dispatcher, Stage, TaskOptions
+
+SUCCESS = {"state": "SUCCESS", "runtime": 0.5, "repr": "3", "store": True}
+
+
+class Desk:
+    """A dispatcher with everything it talks to."""
+
+    def __init__(self, **source: Any) -> None:
+        self.clock, self.timer = FakeClock(), FakeTimer()
+        self.pool, self.results = FakePool(), FakeResults()
+        self.source = FakeSource(**source)
+        self.dispatcher = Dispatcher(clock=self.clock, timer=self.timer, hostname="w@h", max_crashes=3)
+        self.dispatcher.pool = self.pool  # type: ignore[assignment]
+        self.dispatcher.failures.results = self.results
+        self.dispatcher.tasks = {
+            "proj.add": TaskOptions(),
+            "proj.early": TaskOptions(acks_late=False),
+            "proj.strict": TaskOptions(acks_on_failure=False),
+        }
+        self.dispatcher.attach(self.source)  # type: ignore[arg-type]
+
+    def take(self, *deliveries: Any) -> None:
+        self.dispatcher.on_deliveries(list(deliveries))
+
+    def done(self, header: dict[str, Any] | None = None, index: int = 0) -> None:
+        self.dispatcher.runs.on_done(self.pool.finish(index), header or SUCCESS, b"meta")
+
+    def lost(self, **death: Any) -> None:
+        self.dispatcher.runs.on_lost(self.pool.finish(), FakeDeath(**death))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_success_is_stored_before_its_message_is_settled(desk: Desk) -> None:
+    desk.results.confirm = False
+    desk.take(delivery("t1"))
+
+    desk.done()
+
+    assert desk.results.stored == [("id-t1", "SUCCESS", b"meta")]
+    assert desk.source.settled == []
+    desk.results.held.pop()()
+    assert desk.source.settled == ["t1"]
+    assert len(desk.dispatcher.table) == 0
+
+
+def test_what_has_no_slot_waits_here_and_starts_in_order(desk: Desk) -> None:
+    desk.take(*(delivery(f"t{n}") for n in range(5)))
+
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t0]", "proj.add[id-t1]"]
+    desk.done()
+    assert desk.pool.jobs[-1].title == "proj.add[id-t2]"
+
+
+def test_long_tasks_are_fetched_only_for_free_slots(desk: Desk) -> None:
+    assert desk.source.room == 2
+    desk.take(delivery("t1"))
+    desk.done(SUCCESS | {"runtime": 30.0})
+
+    assert desk.source.room == 2
+    desk.take(delivery("t2"), delivery("t3"))
+    assert desk.source.room == 0
+
+
+def test_a_message_with_an_eta_waits_for_it(desk: Desk) -> None:
+    desk.take(delivery("t1", message(eta=desk.clock.wall() + 30)))
+
+    assert desk.pool.jobs == []
+    assert desk.timer.entries[0].secs == 30
+    desk.clock.advance(30)
+    desk.timer.entries[0].fire()
+    assert len(desk.pool.jobs) == 1
+
+
+def test_an_expired_message_is_revoked_and_never_run(desk: Desk) -> None:
+    desk.take(delivery("t1", message(expires=desk.clock.wall() - 1)))
+
+    assert desk.pool.jobs == []
+    assert [(i, s) for i, s, _ in desk.results.stored] == [("id-1", "REVOKED")]
+    assert desk.source.settled == ["t1"]
+
+
+def test_an_unknown_task_is_put_aside_and_its_result_says_so(desk: Desk) -> None:
+    desk.take(delivery("t1", message(task="proj.gone")))
+
+    assert desk.results.stored[0][1] == "FAILURE"
+    assert desk.source.aside == [("t1", "unregistered task proj.gone")]
+
+
+def test_a_malformed_message_is_put_aside_and_the_next_one_runs(desk: Desk) -> None:
+    desk.take(delivery("bad", problem="no JSON"), delivery("t1"))
+
+    assert desk.source.aside == [("bad", "no JSON")]
+    assert len(desk.pool.jobs) == 1
+
+
+def test_an_early_acknowledgement_is_confirmed_before_the_run() -> None:
+    desk = Desk(confirm=False)
+    desk.take(delivery("t1", message(task="proj.early")))
+    assert desk.source.settled == ["t1"]
+    assert desk.pool.jobs == []  # the broker has not confirmed it
+
+    desk.source.confirm = True
+    desk.dispatcher.attach(desk.source)  # type: ignore[arg-type]
+    assert len(desk.pool.jobs) == 1
+    desk.done()
+    assert desk.source.settled == ["t1", "t1"]  # nothing is settled after the run
+    assert len(desk.dispatcher.table) == 0
+
+
+def test_a_run_cut_off_by_its_childs_death_starts_again_first(desk: Desk) -> None:
+    desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
+
+    desk.lost()
+
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t2]", "proj.add[id-t1]"]
+    assert desk.pool.jobs[-1].header["redelivered"] is True
+    assert desk.source.settled == []
+
+
+def test_a_message_that_kills_three_children_is_put_aside_with_the_cause(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    for _ in range(3):
+        desk.lost()
+
+    assert desk.source.aside == [("t1", "killed 3 children, the last: killed by signal 9 (SIGKILL)")]
+    assert desk.results.stored[-1][1] == "FAILURE"
+    assert desk.pool.jobs == []
+
+
+def test_the_hard_limit_fails_the_task_at_once(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.lost(cause="hard time limit (5s)", hard_limit=5.0)
+
+    assert desk.results.stored[-1][1] == "FAILURE"
+    assert desk.source.settled == ["t1"]
+
+
+def test_an_early_acknowledged_run_never_starts_again(desk: Desk) -> None:
+    desk.take(delivery("t1", message(task="proj.early")))
+    desk.lost()
+
+    assert desk.pool.jobs == []
+    assert desk.results.stored[-1][1] == "FAILURE"
+    assert desk.source.settled == ["t1"]
+
+
+def test_a_returned_job_is_the_next_to_start(desk: Desk) -> None:
+    desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
+    desk.dispatcher.runs.on_returned(desk.pool.finish(1))
+
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t1]", "proj.add[id-t2]"]
+
+
+def test_a_failure_is_put_aside_where_the_task_does_not_acknowledge_failures(desk: Desk) -> None:
+    desk.take(delivery("t1", message(task="proj.strict")))
+    desk.done({"state": "FAILURE", "repr": "ValueError('x')", "store": True})
+
+    assert desk.source.aside == [("t1", "failed: ValueError('x')")]
+
+
+def test_a_rejection_with_requeue_gives_the_message_back(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.done({"state": "REJECTED", "requeue": True})
+
+    assert desk.source.given_back == ["t1"]
+
+
+def test_an_outcome_that_cannot_be_read_is_put_aside_as_our_own_failure(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.done({"state": 7})
+
+    assert desk.source.aside[0][1].startswith("could not be run: unreadable outcome")
+
+
+def test_a_drain_gives_back_what_has_not_started_and_waits_for_the_rest(desk: Desk) -> None:
+    idle: list[bool] = []
+    desk.take(
+        delivery("t1"), delivery("t2"), delivery("t3"), delivery("t4", message(eta=desk.clock.wall() + 9))
+    )
+    desk.dispatcher.drain(lambda: idle.append(True))
+
+    assert sorted(desk.source.given_back) == ["t3", "t4"]
+    assert desk.source.room == 0
+    assert not idle
+    desk.done(), desk.done()
+    assert idle == [True]
+
+
+def test_a_drain_of_an_idle_node_is_over_at_once(desk: Desk) -> None:
+    idle: list[bool] = []
+    desk.dispatcher.drain(lambda: idle.append(True))
+    assert idle == [True]
+
+
+def test_deliveries_that_come_while_draining_are_given_back(desk: Desk) -> None:
+    desk.dispatcher.drain(lambda: None)
+    desk.take(delivery("t9"))
+    assert desk.source.given_back == ["t9"]
+
+
+def test_a_kill_gives_back_what_it_cuts_off(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.dispatcher.kill()
+    desk.lost()
+    assert desk.source.given_back == ["t1"]
+    assert desk.pool.jobs == []
+
+
+class TestLinkOnRedis:
+    def test_a_run_that_ends_while_the_link_is_down_is_settled_over_the_next_one(self, desk: Desk) -> None:
+        desk.take(delivery("t1"))
+        desk.dispatcher.detach()
+        desk.done()
+        assert desk.source.settled == []
+
+        new = FakeSource()
+        desk.dispatcher.attach(new)  # type: ignore[arg-type]
+        assert new.settled == ["t1"]
+        assert len(desk.dispatcher.table) == 0
+
+    def test_an_unconfirmed_settlement_is_sent_again(self) -> None:
+        desk = Desk(confirm=False)
+        desk.take(delivery("t1"))
+        desk.done()
+        desk.dispatcher.detach()
+
+        new = FakeSource()
+        desk.dispatcher.attach(new)  # type: ignore[arg-type]
+        assert new.settled == ["t1"]
+
+    def test_what_waits_here_goes_on_waiting(self, desk: Desk) -> None:
+        desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
+        desk.dispatcher.detach()
+        assert desk.dispatcher.table.knows("t3")
+        desk.done()
+        assert desk.pool.jobs[-1].title == "proj.add[id-t3]"
+
+
+class TestBrokerThatForgot:
+    """Redis comes back from a crash without its last second: what we fetched or settled is in its queue."""
+
+    def crash(self, desk: Desk) -> FakeSource:
+        desk.dispatcher.detach()
+        desk.source = FakeSource()
+        desk.dispatcher.attach(desk.source)  # type: ignore[arg-type]
+        return desk.source
+
+    def test_a_run_that_goes_on_is_joined(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", publisher_tag="p")))
+        new = self.crash(desk)
+        desk.take(delivery("t2", message("a", publisher_tag="p")))
+        assert len(desk.pool.jobs) == 1
+        desk.done()
+        assert new.settled == ["t2"]
+
+    def test_a_run_that_ended_a_moment_ago_is_settled_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", publisher_tag="p")))
+        desk.done()
+        new = self.crash(desk)
+        desk.take(delivery("t2", message("a", publisher_tag="p")))
+        assert desk.pool.jobs == []
+        assert new.settled == ["t2"]
+
+    def test_a_settlement_that_is_older_was_on_disk(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", publisher_tag="p")))
+        desk.done()
+        desk.clock.advance(6)
+        self.crash(desk)
+        desk.take(delivery("t2", message("a", publisher_tag="p")))
+        assert len(desk.pool.jobs) == 1
+
+    def test_what_was_given_back_runs_when_it_comes_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", publisher_tag="p")))
+        desk.done({"state": "REJECTED", "requeue": True})
+        self.crash(desk)
+        desk.take(delivery("t2", message("a", publisher_tag="p")))
+        assert len(desk.pool.jobs) == 1
+
+    def test_an_early_acknowledged_run_is_acknowledged_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", task="proj.early", publisher_tag="p")))
+        new = self.crash(desk)
+        desk.take(delivery("t2", message("a", task="proj.early", publisher_tag="p")))
+        assert new.settled == ["t2"]
+        assert len(desk.pool.jobs) == 1
+
+
+class TestLinkOnAmqp:
+    @pytest.fixture
+    def desk(self) -> Desk:
+        return Desk(survives_link=False)
+
+    def reconnect(self, desk: Desk) -> FakeSource:
+        desk.dispatcher.detach()
+        desk.source = FakeSource(survives_link=False)
+        desk.dispatcher.attach(desk.source)  # type: ignore[arg-type]
+        return desk.source
+
+    def test_what_has_not_started_is_forgotten_because_it_comes_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
+        self.reconnect(desk)
+        assert [request.id for request in desk.dispatcher.table] == ["id-t1", "id-t2"]
+
+    def test_a_redelivery_joins_the_run_that_goes_on(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        new = self.reconnect(desk)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+
+        assert len(desk.pool.jobs) == 1
+        desk.done()
+        assert new.settled == ["t2"]
+
+    def test_a_redelivery_of_a_finished_run_is_acknowledged(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.dispatcher.detach()
+        desk.done()
+        new = self.reconnect(desk)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+
+        assert new.settled == ["t2"]
+        assert desk.pool.jobs == []
+
+    def test_a_retry_of_the_same_id_runs(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.dispatcher.detach()
+        desk.done({"state": "RETRY"})
+        self.reconnect(desk)
+        desk.take(delivery("t2", message("a", retries=1)))
+        assert len(desk.pool.jobs) == 1
+
+    def test_the_same_id_sent_anew_always_runs(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.dispatcher.detach()
+        desk.done()
+        self.reconnect(desk)
+        desk.take(delivery("t2", message("a")))
+        assert len(desk.pool.jobs) == 1
+
+    def test_two_equal_messages_are_two_runs_and_join_two_redeliveries(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")), delivery("t2", message("a")))
+        new = self.reconnect(desk)
+        desk.take(*(delivery(tag, message("a"), redelivered=True) for tag in ("t3", "t4")))
+        assert len(desk.pool.jobs) == 2
+        desk.done(), desk.done()
+        assert sorted(new.settled) == ["t3", "t4"]
+
+    def test_a_run_that_another_node_takes_over_holds_up_no_stop(self, desk: Desk) -> None:
+        idle: list[bool] = []
+        desk.take(delivery("t1", message("a", task="proj.strict")))
+        desk.dispatcher.detach()
+        desk.done({"state": "FAILURE", "repr": "x"})
+        self.reconnect(desk)
+        desk.dispatcher.drain(lambda: idle.append(True))
+        assert idle == [True]
+
+    def test_a_run_that_must_be_put_aside_waits_for_its_redelivery(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a", task="proj.strict")))
+        desk.dispatcher.detach()
+        desk.done({"state": "FAILURE", "repr": "x"})
+        new = self.reconnect(desk)
+        desk.take(delivery("t2", message("a", task="proj.strict"), redelivered=True))
+        assert new.aside == [("t2", "failed: x")]
+
+    def test_a_finished_run_is_remembered_for_ten_minutes_only(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.dispatcher.detach()
+        desk.done()
+        self.reconnect(desk)
+        desk.clock.advance(601)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+        assert len(desk.pool.jobs) == 1
+
+
+def test_stages_tell_where_a_request_is(desk: Desk) -> None:
+    desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
+    stages = [request.stage for request in desk.dispatcher.table]
+    assert stages == [Stage.RUNNING, Stage.RUNNING, Stage.RESERVED]
+
+
+def test_a_message_that_the_child_cannot_read_is_put_aside_and_fails(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.done({"state": "FAILURE", "repr": "DecodeError('x')", "store": True, "refused": True})
+
+    assert desk.source.aside == [("t1", "could not be run: DecodeError('x')")]
+    assert desk.results.stored[-1][1] == "FAILURE"
+
+
+def test_a_task_that_only_the_new_generation_knows_goes_to_it(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.done({"state": "FAILURE", "refused": True, "unregistered": True})
+
+    assert desk.results.stored == []
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t1]"]
+
+
+def test_an_expired_message_whose_result_is_being_stored_is_not_given_back_too(desk: Desk) -> None:
+    desk.results.confirm = False
+    desk.take(delivery("t1", message(expires=desk.clock.wall() - 1)))
+    desk.dispatcher.drain(lambda: None)
+    assert desk.source.given_back == []
+    desk.results.held.pop()()
+    assert desk.source.settled == ["t1"]
+
+
+def test_a_kill_tells_in_the_result_that_an_early_acknowledged_message_will_not_run(desk: Desk) -> None:
+    desk.take(delivery("t1", message(task="proj.early")))
+    job = desk.pool.finish()
+    desk.pool.alive = 0
+    desk.dispatcher.runs.on_returned(job)
+    desk.dispatcher.kill()
+    desk.dispatcher.give_back_all("the daemon was killed")
+
+    assert desk.source.given_back == []
+    assert desk.results.stored[-1][1] == "FAILURE"
+    assert len(desk.dispatcher.table) == 0
+
+
+def test_what_is_held_has_a_bound_that_counts_messages_waiting_for_their_eta(desk: Desk) -> None:
+    later = desk.clock.wall() + 3600
+    desk.take(*(delivery(n, message(str(n), eta=later)) for n in range(10_000)))
+    assert desk.source.room == 0
+
+
+def test_a_pool_that_may_grow_sees_the_demand_that_it_would_grow_for(desk: Desk) -> None:
+    desk.dispatcher.growth = 3
+    desk.take(delivery("t1"), delivery("t2"))
+    assert desk.source.room == 3

@@ -1,0 +1,63 @@
+"""The restart budget."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from workerd_pool.budget import UNLIMITED, RestartBudget
+
+
+def test_deaths_within_the_budget_are_replaced_at_once() -> None:
+    budget = RestartBudget(limit=3, window=60.0)
+    for now in (0.0, 1.0, 2.0):
+        budget.died(now, "boom", ready=True)
+        assert budget.allowed(now, starting=0) == UNLIMITED
+    assert budget.reason is None
+    assert budget.next_change(2.0) == math.inf
+
+
+def test_over_the_budget_one_start_at_a_time_after_a_delay_that_doubles() -> None:
+    budget = RestartBudget(limit=1, window=60.0, first_delay=1.0, max_delay=5.0)
+    budget.died(0.0, "boom", ready=True)
+    now = 0.0
+    for delay in (1.0, 2.0, 4.0, 5.0, 5.0):
+        budget.died(now, "boom", ready=True)
+        assert budget.reason is not None and "the last: boom" in budget.reason
+        assert budget.next_change(now) == now + delay
+        assert budget.allowed(now + delay - 0.01, starting=0) == 0
+        assert budget.allowed(now + delay, starting=0) == 1
+        assert budget.allowed(now + delay, starting=1) == 0
+        now += delay
+
+
+def test_a_whole_window_without_deaths_is_health() -> None:
+    budget = RestartBudget(limit=0, window=60.0)
+    budget.died(0.0, "boom", ready=True)
+    budget.died(50.0, "boom", ready=True)
+    assert budget.allowed(61.0, starting=0) == 1
+    assert budget.next_change(61.0) == 110.0
+    assert budget.allowed(110.0, starting=0) == UNLIMITED
+    assert budget.reason is None
+
+
+def test_a_death_before_ready_waits_even_within_the_budget() -> None:
+    budget = RestartBudget(limit=5)
+    budget.died(0.0, "boom", ready=False)
+    assert budget.allowed(0.5, starting=0) == 0
+    assert budget.reason is None
+    assert budget.next_change(0.5) == 1.0
+    assert budget.allowed(1.0, starting=0) == UNLIMITED
+
+
+def test_old_deaths_are_forgotten() -> None:
+    budget = RestartBudget(limit=2, window=60.0)
+    for now in range(0, 600, 31):
+        budget.died(float(now), "boom", ready=True)
+        assert budget.reason is None
+
+
+def test_a_delay_as_long_as_the_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="health"):
+        RestartBudget(window=30.0, max_delay=30.0)

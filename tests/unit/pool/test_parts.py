@@ -1,0 +1,153 @@
+"""The small parts: alarm, generations, interrupt, deaths, kernel."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+
+from tests.support.clock import FakeClock
+from workerd_pool import Death, PlatformError, Spec
+from workerd_pool.alarm import Alarm
+from workerd_pool.contract import signal_name
+from workerd_pool.deadlines import NEVER, Deadlines
+from workerd_pool.generations import Generations
+from workerd_pool.interrupt import Interrupt
+from workerd_pool.linux import check_kernel
+
+
+class FakeTimer:
+    def __init__(self, delay: float, callback: Callable[[], None]) -> None:
+        self.delay, self.fire, self.canceled = delay, callback, False
+
+    def cancel(self) -> None:
+        self.canceled = True
+
+
+class FakeLoop:
+    def __init__(self) -> None:
+        self.timers: list[FakeTimer] = []
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> FakeTimer:
+        self.timers.append(FakeTimer(delay, callback))
+        return self.timers[-1]
+
+
+def test_the_alarm_keeps_the_earliest_time_only(clock: FakeClock) -> None:
+    rung: list[float] = []
+    loop = FakeLoop()
+    alarm = Alarm(loop, clock.now, rung.append)  # type: ignore[arg-type]
+    alarm.at(math.inf)
+    assert loop.timers == []
+    alarm.at(clock.now() + 5.0)
+    alarm.at(clock.now() + 9.0)
+    assert [timer.delay for timer in loop.timers] == [5.0]
+    alarm.at(clock.now() - 1.0)
+    assert [timer.canceled for timer in loop.timers] == [True, False]
+    assert loop.timers[1].delay == 0.0
+    loop.timers[1].fire()
+    assert rung == [clock.now()]
+    alarm.at(clock.now() + 9.0)
+    alarm.cancel()
+    assert loop.timers[2].canceled
+
+
+def test_deadlines_know_their_next() -> None:
+    due = Deadlines()
+    assert due.next() == NEVER
+    due.soft, due.hard = 3.0, 4.0
+    due.enter("READY", 2.0)
+    assert due.next() == 2.0
+    due.phase_over()
+    assert due.next() == 3.0
+    due.job_over()
+    assert due.next() == NEVER
+
+
+def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -> None:
+    good, bad = Spec("a:b"), Spec("c:d")
+    generations = Generations(good)
+    assert generations.begin(None) == 1
+    generations.tell_table(1, {"n": 1})
+    assert generations.promote() == {"n": 1}
+    assert generations.begin(bad) == 2
+    assert generations.spec(2) is bad
+    generations.drop(2)
+    assert (generations.current, generations.incoming) == (1, 0)
+    assert generations.begin(None) == 3
+    assert generations.spec(3) is good
+    generations.tell_table(2, {})
+    generations.tell_table(3, {"n": 3})
+    assert generations.promote() == {"n": 3}
+
+
+def test_the_interrupt_raises_once_and_only_after_the_deadline() -> None:
+    interrupt = Interrupt()
+    frame = sys._getframe()
+    interrupt.on_signal(0, frame)
+    interrupt.arm(60.0)
+    interrupt.on_signal(0, frame)
+    interrupt.arm(0.0)
+    with pytest.raises(SoftTimeLimitExceeded):
+        interrupt.on_signal(0, frame)
+    interrupt.on_signal(0, frame)
+    interrupt.arm(None)
+    interrupt.on_signal(0, frame)
+
+
+def test_the_interrupt_waits_for_the_end_of_what_holds_it() -> None:
+    interrupt = Interrupt()
+    interrupt.arm(0.0)
+    inside: list[str] = []
+    with pytest.raises(SoftTimeLimitExceeded), interrupt:
+        with interrupt:
+            interrupt.on_signal(0, sys._getframe())
+        inside.append("the inner end is not the end")
+    assert inside
+
+
+def test_the_interrupt_does_not_replace_another_error() -> None:
+    interrupt = Interrupt()
+    interrupt.arm(0.0)
+    with pytest.raises(ValueError, match="first"), interrupt:
+        interrupt.on_signal(0, None)
+        raise ValueError("first")
+
+
+def test_a_job_that_is_over_is_not_interrupted() -> None:
+    interrupt = Interrupt()
+
+    def loop_of_the_child() -> None:
+        interrupt.on_signal(0, sys._getframe())
+
+    interrupt.not_in(loop_of_the_child)
+    interrupt.arm(0.0)
+    loop_of_the_child()
+    interrupt.disarm()
+    interrupt.on_signal(0, None)
+    assert time.monotonic() > 0
+
+
+def test_deaths_say_what_happened() -> None:
+    assert Death.of(7, 3 << 8) == Death(7, 3, None, "exit code 3")
+    assert Death.of(7, signal.SIGSEGV) == Death(7, None, "SIGSEGV", "killed by signal 11 (SIGSEGV)")
+    assert Death.of(7, None).cause == "its exit status is unknown"
+    limit = Death.of(7, signal.SIGKILL, "hard time limit (5s)", 5.0)
+    assert limit == Death(7, None, "SIGKILL", "hard time limit (5s)", 5.0)
+    assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"
+
+
+def test_an_old_kernel_and_another_system_are_refused_in_words() -> None:
+    check_kernel("Linux", "5.4.0-foo")
+    check_kernel("Linux", "6.18.44")
+    with pytest.raises(PlatformError, match=r"Linux >= 5\.4, and this kernel is 5\.3\.18"):
+        check_kernel("Linux", "5.3.18")
+    with pytest.raises(PlatformError, match="this is Darwin"):
+        check_kernel("Darwin", "23.0")
+    with pytest.raises(PlatformError, match="unknown"):
+        check_kernel("Linux", "unknown")
