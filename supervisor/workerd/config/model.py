@@ -20,6 +20,9 @@ _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
+DEFAULT_POOL = "default"
+"""The name of the pool that every daemon has."""
+
 MAX_SLOTS = 1000
 """The largest pool; past it a typing error is likelier than a machine that can bear it."""
 

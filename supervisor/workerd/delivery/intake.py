@@ -71,12 +71,14 @@ class Intake:
 
     def _request(self, delivery: Delivery, message: Message) -> Request:
         desk = self.dispatcher
+        lane = desk.lane_of_queue(delivery.queue)
         request = Request(
             number=desk.table.next_number(),
             delivery=delivery,
             message=message,
-            options=desk.tasks.get(message.task, TaskOptions()),
+            options=lane.tasks.get(message.task, TaskOptions()),
             received=desk.clock.wall(),
+            pool=lane.name,
             deaths=message.deaths,
         )
         desk.table.add(request)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from workerd.config.model import DEFAULT_POOL
+
 if TYPE_CHECKING:
     from workerd.protocol.message import Message
     from workerd.source.base import Delivery
@@ -63,6 +65,8 @@ class Request:
     message: Message
     options: TaskOptions
     received: float
+    pool: str = DEFAULT_POOL
+    """The name of the pool that runs it."""
     stage: Stage = Stage.RESERVED
     time_start: float | None = None
     worker_pid: int | None = None

@@ -24,7 +24,7 @@ MOST_REFUSALS = 100
 
 
 class Runs:
-    """The pool's listener for jobs."""
+    """Every pool's listener for jobs."""
 
     def __init__(self, dispatcher: Dispatcher, max_crashes: int) -> None:
         self.dispatcher, self.max_crashes = dispatcher, max_crashes
@@ -50,18 +50,18 @@ class Runs:
         request = desk.table.get(job.id)
         if request is None:
             return
-        outcome = Outcome.of(header)
-        known = request.message.task in desk.tasks and request.refusals < MOST_REFUSALS
+        outcome, lane = Outcome.of(header), desk.lane_of(request)
+        known = request.message.task in lane.tasks and request.refusals < MOST_REFUSALS
         if outcome.unregistered and known:
             # In the middle of a reload: the new generation knows it, a child of the old one does not.
             request.refusals += 1
             desk.requeue(request)
-            desk.pump()
+            lane.pump()
             return
         desk.narrator.ended(request, outcome)
         desk.totals.count(outcome.state)
         if outcome.runtime is not None:
-            desk.prefetch.record(outcome.runtime)
+            lane.prefetch.record(outcome.runtime)
         request.stage = Stage.STORING
         fate = verdict(outcome, request.options)
         desk.totals.put_aside += fate.settlement is Settlement.PUT_ASIDE
@@ -72,7 +72,7 @@ class Runs:
             desk.failures.internal(request, outcome.error, decide)
         else:
             decide()
-        desk.pump()
+        lane.pump()
 
     def on_lost(self, job: Job, death: Death) -> None:
         """The child died while it ran this job."""
@@ -89,14 +89,14 @@ class Runs:
         else:
             desk.narrator.lost(request, death, self.max_crashes)
             desk.requeue(request)
-        desk.pump()
+        desk.lane_of(request).pump()
 
     def on_returned(self, job: Job) -> None:
         """The pool gives back a job that no child has read."""
         desk = self.dispatcher
         if (request := desk.table.get(job.id)) is not None:
             desk.requeue(request)
-            desk.pump()
+            desk.lane_of(request).pump()
 
     def _fail(self, request: Request, death: Death) -> None:
         """No further run: the hard limit, an early acknowledgement, or one death too many."""

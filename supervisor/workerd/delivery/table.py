@@ -10,7 +10,7 @@ Units: seconds of the monotonic clock.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ class Table:
         self._orphans: dict[Fingerprint, list[Request]] = {}
         self._ended: deque[tuple[float, Fingerprint, Verdict]] = deque()  # (forget at, mark, fate)
         self._next = 1
+        self._by_pool: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -60,8 +61,13 @@ class Table:
         self._next += 1
         return self._next - 1
 
+    def held(self, pool: str) -> int:
+        """How many requests this node holds for ``pool``."""
+        return self._by_pool[pool]
+
     def add(self, request: Request) -> None:
         self._requests[request.number] = request
+        self._by_pool[request.pool] += 1
         self._by_tag[request.delivery.tag] = request
         self.publishes.add(request)
 
@@ -75,7 +81,8 @@ class Table:
     def remove(self, request: Request, now: float) -> None:
         """Forget a request whose settlement is confirmed."""
         self.publishes.remove(request, now)
-        self._requests.pop(request.number, None)
+        if self._requests.pop(request.number, None) is not None:
+            self._by_pool[request.pool] -= 1
         if self._by_tag.get(request.delivery.tag) is request:
             del self._by_tag[request.delivery.tag]
 

@@ -4,6 +4,9 @@ A source belongs to one consumer generation.  It never blocks and never decodes 
 Deliveries come in through ``on_deliveries``; the loss of the link is told once through ``on_lost``
 and never raised.
 
+Queues come in *groups*, one for each pool.  Each group has room of its own, so a group that wants
+nothing more never holds up another; all of them share the link.
+
 The promise of every source: a message is in the broker, either waiting or in flight under our name, until
 ``settle`` or ``put_aside`` has been confirmed.  ``give_back`` returns it to (or near) the head of its queue.
 """
@@ -48,19 +51,21 @@ class TaskSource(Protocol):
 
     def start(
         self,
-        queues: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
         known: Callable[[Any], bool],
     ) -> None:
         """Declare the queues and recover what is ours in the broker; ``known(tag)`` is True for
-        deliveries of an earlier link that the consumer still holds.  Fetches nothing yet.
+        deliveries of an earlier link that the consumer still holds.  Fetches nothing yet.  ``groups`` gives
+        the queues of each group by its name; no queue may be in two of them.
 
         May block while it connects.  Raises UnavailableError, or the broker library's own connection
         errors, when that fails; ``on_lost`` is for what happens after it has returned."""
 
-    def fetch(self, room: int) -> None:
-        """The consumer has room for ``room`` deliveries more than it has been given; 0 stops fetching."""
+    def fetch(self, group: str, room: int) -> None:
+        """The consumer has room for ``room`` deliveries of ``group`` more than it has been given; 0 stops
+        fetching them."""
 
     def wait(self) -> None:
         """Arrange to look again as soon as a message may have come (called after an empty look)."""
@@ -74,8 +79,8 @@ class TaskSource(Protocol):
     def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
         """Move one to ``<queue>.dead`` with the reason, byte for byte, then forget it."""
 
-    def add_queue(self, name: str) -> None:
-        """Consume one queue more."""
+    def add_queue(self, group: str, name: str) -> None:
+        """Consume one queue more, for ``group``."""
 
     def cancel_queue(self, name: str) -> None:
         """Consume this queue no more; what is in flight from it stays ours."""

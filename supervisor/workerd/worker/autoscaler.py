@@ -71,10 +71,10 @@ class Autoscaler(StartStopStep):
     def tick(self, worker: WorkController) -> None:
         """Read the demand and set the wanted size; tell the dispatcher how far the pool may grow."""
         if self.lower == self.upper or worker.state not in (State.RUNNING, State.RELOADING):
-            worker.dispatcher.growth = 0
+            worker.dispatcher.default.growth = 0
             return
         wanted = self.choose(worker.clock.now(), worker.demand())
         if wanted != worker.pool.wanted:
             worker.pool.want(wanted, reason="autoscale")
-        worker.dispatcher.growth = self.upper - wanted
+        worker.dispatcher.default.growth = self.upper - wanted
         worker.dispatcher.pump()

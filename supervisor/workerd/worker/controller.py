@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from workerd.backends.url import EMBEDDED, shown
 from workerd.bootsteps import Blueprint
 from workerd.clock import SystemClock
+from workerd.config.model import DEFAULT_POOL
 from workerd.delivery import Dispatcher, Request, Stage
 from workerd.errors import AppImportError, StepError, WorkerdError
 from workerd.worker import components, logs
@@ -93,7 +94,11 @@ class WorkController:
         self.desk, self.conductor = OperatorDesk(self), Conductor(self)
         self.reloads = Reloads(self._started, self._reload_ended, self._first_generation_failed)
         self.dispatcher = Dispatcher(
-            clock=self.clock, timer=_LateTimer(self), hostname=self.hostname, max_crashes=config.max_crashes
+            clock=self.clock,
+            timer=_LateTimer(self),
+            hostname=self.hostname,
+            max_crashes=config.max_crashes,
+            queues={DEFAULT_POOL: self.queues},
         )
         self.blueprint = Blueprint(
             name="Worker", default_steps=STEPS, steps=app.steps["worker"], parent_attribute="worker"

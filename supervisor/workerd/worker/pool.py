@@ -68,7 +68,7 @@ class Listener:
 
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""
-        self.worker.dispatcher.tasks = {name: options_of(name, row) for name, row in table.items()}
+        self.worker.dispatcher.default.tasks = {name: options_of(name, row) for name, row in table.items()}
         self.worker.reloads.succeeded(generation, len(table))
         self.worker.check_ready()
         self.worker.dispatcher.pump()
@@ -100,7 +100,7 @@ class Pool(StartStopStep):
     def __init__(self, worker: WorkController, **options: Any) -> None:
         self.listener = Listener(worker)
         worker.pool = ProcessPool(worker.hub, recipe(worker), self.listener, worker.reaper)
-        worker.dispatcher.pool = worker.pool
+        worker.dispatcher.default.pool = worker.pool
 
     def start(self, worker: WorkController) -> None:
         worker.pool.start()

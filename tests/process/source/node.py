@@ -15,6 +15,7 @@ from workerd.worker.hub import Hub
 from workerd.worker.scope import Scope
 
 T = TypeVar("T")
+GROUP = "default"
 
 
 class Node:
@@ -32,10 +33,12 @@ class Node:
         self.lost: list[str] = []
         self.known: set[Any] = set()
 
-    def start(self, *queues: str) -> Node:
+    def start(self, *queues: str, **groups: Sequence[str]) -> Node:
+        """Consume ``queues`` as one group, and ``groups`` beside it."""
         if self.connection.transport.driver_type == "amqp":
             self.connection.connect()
-        self.source.start(queues or ("q",), self._deliver, self.lost.append, self.known.__contains__)
+        wanted = {GROUP: queues or ("q",), **groups}
+        self.source.start(wanted, self._deliver, self.lost.append, self.known.__contains__)
         return self
 
     def _deliver(self, deliveries: list[Delivery]) -> None:
@@ -59,10 +62,10 @@ class Node:
 
         return eventually(turned, within=within, every=0.0)
 
-    def fetch(self, room: int) -> list[Delivery]:
+    def fetch(self, room: int, group: str = GROUP) -> list[Delivery]:
         """Ask for ``room`` messages and return them once they are all here."""
         before = len(self.got)
-        self.source.fetch(room)
+        self.source.fetch(group, room)
         self.until(lambda: len(self.got) == before + room)
         return self.got[before:]
 

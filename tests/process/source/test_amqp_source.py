@@ -11,7 +11,7 @@ from amqp.exceptions import NotFound
 from kombu import Connection
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import Node
+from tests.process.source.node import GROUP, Node
 from tests.support.brokers import RabbitServer
 from workerd.source import Delivery
 from workerd.source.amqp.link import TIMEOUT
@@ -95,7 +95,7 @@ def test_a_room_of_nothing_and_nothing_held_stops_the_broker(node: MakeNode, cli
     ours = node(client.url).start(client.queue)
     client.send(*numbered(4))
     held = ours.fetch(2)
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     ours.confirmed(ours.source.settle, held)
     quiet(ours, client.url)
     assert ours.ids == numbered(2)
@@ -121,7 +121,7 @@ def test_given_back_messages_are_next(node: MakeNode, client: Client) -> None:
     ours = node(client.url).start(client.queue)
     client.send(*numbered(6))
     held = ours.fetch(4)
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     ours.confirmed(ours.source.give_back, held[1:])
     other = node(client.url).start(client.queue)
     other.fetch(5)
@@ -272,7 +272,7 @@ def test_a_quorum_queue_may_join_classic_ones(node: MakeNode, client: Client) ->
     ours = node(client.url).start(client.queue)
     client.send("a", "b")
     ours.fetch(1)
-    ours.source.add_queue(quorum)
+    ours.source.add_queue(GROUP, quorum)
     client.send("c", "d", queue=quorum)
     ours.fetch(3)
     assert sorted(ours.ids) == ["a", "b", "c", "d"]
@@ -309,7 +309,7 @@ def test_queues_come_and_go(node: MakeNode, client: Client) -> None:
     ours = node(client.url).start(client.queue)
     client.send("a")
     held = ours.fetch(1)
-    ours.source.add_queue(other)
+    ours.source.add_queue(GROUP, other)
     client.send("b", queue=other)
     ours.fetch(1)
     assert [d.queue for d in ours.got] == [client.queue, other]
@@ -317,7 +317,7 @@ def test_queues_come_and_go(node: MakeNode, client: Client) -> None:
     quiet(ours, client.url)
     client.send("c", queue=other)
     client.send("d")
-    ours.source.fetch(5)
+    ours.source.fetch(GROUP, 5)
     ours.until(lambda: len(ours.got) == 3)
     assert ours.ids == ["a", "b", "d"]
     ours.confirmed(ours.source.settle, held + ours.got[1:])
@@ -326,7 +326,7 @@ def test_queues_come_and_go(node: MakeNode, client: Client) -> None:
 
 def test_a_queue_that_was_deleted_is_declared_and_consumed_again(node: MakeNode, client: Client) -> None:
     ours = node(client.url).start(client.queue)
-    ours.source.fetch(2)
+    ours.source.fetch(GROUP, 2)
     quiet(ours, client.url)
     client.channel.queue_delete(client.queue)
     ours.until(client.exists)
@@ -344,8 +344,8 @@ def test_a_lost_link_is_told_once_and_its_tags_are_void(
     rabbit_server.drop_clients()
     ours.until(lambda: ours.lost)
     done: list[bool] = []
-    ours.source.settle(old, lambda: done.append(True)), ours.source.fetch(3)
-    ours.source.put_aside(old[0], "late"), ours.source.add_queue("r"), ours.source.cancel_queue("r")
+    ours.source.settle(old, lambda: done.append(True)), ours.source.fetch(GROUP, 3)
+    ours.source.put_aside(old[0], "late"), ours.source.add_queue(GROUP, "r"), ours.source.cancel_queue("r")
     ours.turn(), ours.turn()
     assert len(ours.lost) == 1
     assert not done

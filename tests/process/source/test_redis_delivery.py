@@ -11,7 +11,7 @@ import redis
 from kombu import Connection
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import envelope, ids_of
+from tests.process.source.node import GROUP, envelope, ids_of
 from workerd.errors import UnavailableError
 
 LEVELS = ("q", "q\x06\x163", "q\x06\x166", "q\x06\x169")
@@ -60,10 +60,10 @@ def test_no_more_is_fetched_than_there_is_room_for(
 
 def test_a_room_of_nothing_stops_fetching(node: MakeNode, redis_url: str, client: redis.Redis) -> None:
     ours = node(redis_url).start()
-    ours.source.fetch(5)
+    ours.source.fetch(GROUP, 5)
     ours.turn()
-    ours.source.fetch(0)
-    ours.until(lambda: ours.source.info()["room"] == 0)
+    ours.source.fetch(GROUP, 0)
+    ours.until(lambda: ours.source.info()["room"] == {GROUP: 0})
     ours.confirmed(ours.source.settle, [])
     push(client, "late")
     other = node(redis_url, "host:2").start()
@@ -125,7 +125,7 @@ def test_given_back_messages_are_next_and_in_their_order(
     ours = node(redis_url).start()
     taken = [d for d in ours.fetch(251) if d.message is not None]
     push(client, "later")
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     ours.confirmed(ours.source.give_back, taken)
     assert not client.exists("unacked", "unacked_index")
     assert ids_of(client.lrange("q", 0, -1)) == [*numbered(250), "later"]
@@ -200,9 +200,9 @@ def test_a_global_prefix_is_kept(node: MakeNode, redis_url: str, client: redis.R
 
 def test_queues_come_and_go(node: MakeNode, redis_url: str, client: redis.Redis) -> None:
     ours = node(redis_url).start("q")
-    ours.source.fetch(10)
+    ours.source.fetch(GROUP, 10)
     push(client, "r0", queue="r")
-    ours.source.add_queue("r")
+    ours.source.add_queue(GROUP, "r")
     ours.until(lambda: ours.ids == ["r0"])
     ours.source.cancel_queue("r")
     push(client, "r1", queue="r")
@@ -241,7 +241,7 @@ def test_what_is_said_before_start_is_done_after_it(
     ours = node(redis_url)
     ours.known = {held.tag}
     ours.source.settle([held])
-    ours.source.fetch(1)
+    ours.source.fetch(GROUP, 1)
     ours.turn()
     ours.start()
     ours.rest()

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import Node, envelope, ids_of
+from tests.process.source.node import GROUP, Node, envelope, ids_of
 from tests.support.brokers import RedisServer
 from workerd.errors import UnavailableError
 from workerd.source.redis import recovery
@@ -49,7 +49,7 @@ def test_a_fetch_whose_reply_was_lost_is_delivered_over_the_next_link(
     held = ours.fetch(2)
     # The server answers, and the answer is never read.
     ours.scope.remove_reader(ours.source._link._sock.fileno())  # type: ignore[attr-defined]
-    ours.source.fetch(5)
+    ours.source.fetch(GROUP, 5)
     ours.until(lambda: client.llen("q") == 2)
     assert len(ours.got) == 2
     new = next_link(ours, node, redis_url)
@@ -101,7 +101,7 @@ def test_the_work_of_dead_incarnations_is_given_back_inside_start(
     dead.fetch(351)
     alive = node(redis_url, "host[x]:11").start()
     push(client, 2, "r")
-    alive.source.add_queue("r")
+    alive.source.add_queue(GROUP, "r")
     alive.fetch(2)
     dead.source.close()
     ours = node(redis_url, "host[x]:2", predecessors=["host[x]:1", "never"]).start()
@@ -141,7 +141,7 @@ def test_a_server_that_forgot_the_scripts_is_taught_again(
     client.script_flush()
     ours.fetch(2)
     client.script_flush()
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     ours.confirmed(ours.source.give_back, ours.got)
     client.script_flush()
     assert client.llen("q") == 6
@@ -171,7 +171,7 @@ def test_a_server_without_memory_still_lets_work_be_fetched_settled_and_given_ba
     config.config_set("maxmemory", "1")
     ours = node(redis_url).start()
     done, *rest = ours.fetch(4)
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     ours.confirmed(ours.source.settle, [done])
     ours.confirmed(ours.source.give_back, rest)
     assert config.llen("q") == 3
@@ -184,7 +184,7 @@ def test_a_queue_of_a_wrong_type_loses_the_link_and_no_message_of_the_others(
     push(client, 3)
     client.set("r", "not a list")
     ours = node(redis_url).start("q", "r")
-    ours.source.fetch(10)
+    ours.source.fetch(GROUP, 10)
     ours.until(lambda: ours.lost)
     assert "queue r" in ours.lost[0]
     assert len(ours.got) + client.llen("q") + client.hlen("unacked") == 3
@@ -196,7 +196,7 @@ def test_in_flight_keys_of_a_wrong_type_lose_the_link_before_anything_moves(
     push(client, 3)
     ours = node(redis_url).start()
     client.set("unacked_index", "not a sorted set")
-    ours.source.fetch(10)
+    ours.source.fetch(GROUP, 10)
     ours.until(lambda: ours.lost)
     assert client.llen("q") == 3
 
@@ -211,7 +211,12 @@ def test_the_loss_of_the_link_is_told_once_and_closing_is_silent(
     ours.source.settle(held)
     ours.until(lambda: ours.lost)
     ours.source.settle(held), ours.source.give_back(held), ours.source.put_aside(held[0], "no")
-    ours.source.fetch(5), ours.source.wait(), ours.source.add_queue("r"), ours.source.cancel_queue("r")
+    (
+        ours.source.fetch(GROUP, 5),
+        ours.source.wait(),
+        ours.source.add_queue(GROUP, "r"),
+        ours.source.cancel_queue("r"),
+    )
     for _ in range(5):
         ours.turn()
     assert len(ours.lost) == 1

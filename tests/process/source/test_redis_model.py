@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.process.source.node import Node, envelope
+from tests.process.source.node import GROUP, Node, envelope
 from tests.support.brokers import RedisServer
 from workerd.source import Delivery
 from workerd.source.redis.keys import Keys
@@ -113,7 +113,7 @@ class History(RuleBasedStateMachine):
         before = self.client.hlen("unacked")
         self.client.script_load(FETCH.text)  # or the answer that is not read would be NOSCRIPT
         self.node.scope.remove_reader(self.node.source._link._sock.fileno())  # type: ignore[attr-defined]
-        self.node.source.fetch(taken)
+        self.node.source.fetch(GROUP, taken)
         self.node.until(lambda: self.client.hlen("unacked") == before + taken)
         self.node.close()
         self.node = self.open()

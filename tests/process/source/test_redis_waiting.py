@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import Node, envelope
+from tests.process.source.node import GROUP, Node, envelope
+from workerd.source.redis import group as redis_group
 from workerd.source.redis import source as redis_source
 
 NEVER = 600.0
@@ -21,8 +22,8 @@ def looks(client: redis.Redis) -> int:
 
 def idle(node: Node) -> Node:
     """``node`` with room, after its last look at empty lists."""
-    node.source.fetch(10)
-    node.until(lambda: node.source._looks.armed)  # type: ignore[attr-defined]
+    node.source.fetch(GROUP, 10)
+    node.until(lambda: node.source._groups[GROUP].looks.armed)  # type: ignore[attr-defined]
     return node
 
 
@@ -42,7 +43,7 @@ def test_the_server_wakes_an_idle_node(
     for n in range(5):
         client.lpush(level, envelope(f"t{n}"))
         ours.until(lambda n=n: len(ours.got) == n + 1)  # type: ignore[misc]
-        ours.source.fetch(10)
+        ours.source.fetch(GROUP, 10)
 
 
 @pytest.mark.usefixtures("no_net")
@@ -60,7 +61,7 @@ def test_every_idle_node_is_woken_and_one_has_the_message(
         client.lpush("q", envelope(f"t{n}"))
         nodes[0].until(lambda n=n: total() == n + 1)  # type: ignore[misc]
         for each in nodes:
-            each.source.fetch(10)
+            each.source.fetch(GROUP, 10)
 
 
 @pytest.mark.usefixtures("no_net")
@@ -70,13 +71,13 @@ def test_work_that_others_do_on_the_in_flight_store_wakes_nobody(
     client.lpush("other", *(envelope(f"t{n}") for n in range(20)))
     ours = idle(node(redis_url, "host:1").start("q"))
     busy = node(redis_url, "host:2").start("other")
-    before = ours.source._looks._number  # type: ignore[attr-defined]
+    before = ours.source._groups[GROUP].looks._number  # type: ignore[attr-defined]
     for _ in range(20):
         busy.confirmed(busy.source.settle, busy.fetch(1))
         ours.turn()
     client.lpush("q", envelope("mine"))
     ours.until(lambda: ours.ids == ["mine"])
-    assert ours.source._looks._number == before + 10  # type: ignore[attr-defined]
+    assert ours.source._groups[GROUP].looks._number == before + 10  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("no_net")
@@ -84,11 +85,11 @@ def test_a_message_that_comes_while_there_is_no_room_is_found_when_there_is(
     node: MakeNode, redis_url: str, client: redis.Redis
 ) -> None:
     ours = idle(node(redis_url).start())
-    ours.source.fetch(0)
+    ours.source.fetch(GROUP, 0)
     client.lpush("q", envelope("t"))
-    ours.until(lambda: not ours.source._looks.armed)  # type: ignore[attr-defined]
+    ours.until(lambda: not ours.source._groups[GROUP].looks.armed)  # type: ignore[attr-defined]
     assert not ours.got
-    ours.source.fetch(1)
+    ours.source.fetch(GROUP, 1)
     ours.until(lambda: ours.ids == ["t"])
 
 
@@ -116,8 +117,8 @@ def test_where_the_server_refuses_tracking_the_net_finds_messages(
 ) -> None:
     client.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", "-client|tracking")
     ours = node(redis_url.replace("redis://", "redis://poor:pw@")).start()
-    ours.source.fetch(10)
-    ours.until(lambda: ours.source._looks.armed)  # type: ignore[attr-defined]
+    ours.source.fetch(GROUP, 10)
+    ours.until(lambda: ours.source._groups[GROUP].looks.armed)  # type: ignore[attr-defined]
     assert ours.source.info()["wakes_by"] == "poll"
     client.lpush("q", envelope("t"))
     ours.until(lambda: ours.ids == ["t"])
@@ -133,7 +134,7 @@ def test_a_busy_node_spares_the_in_flight_store(
     ours = node(redis_url).start()
     before, began = looks(client), time.monotonic()
     while len(ours.got) < 10:
-        ours.source.fetch(1)
+        ours.source.fetch(GROUP, 1)
         ours.turn()
     assert looks(client) - before <= 1 + (time.monotonic() - began) / 0.1
 
@@ -152,30 +153,30 @@ def test_a_node_that_was_woken_in_vain_lets_others_go_first_until_it_has_a_messa
     monkeypatch.setattr("random.uniform", latest)
 
     for n in range(1, 16):
-        before = ours.source._looks._number  # type: ignore[attr-defined]
+        before = ours.source._groups[GROUP].looks._number  # type: ignore[attr-defined]
         with client.pipeline(transaction=True) as batch:  # another node was faster
             batch.lpush("q", envelope("theirs")).lpop("q").execute()
-        ours.until(lambda before=before: ours.source._looks._number > before)  # type: ignore[misc]
-        ours.until(lambda: ours.source._looks.armed)  # type: ignore[attr-defined]
-        assert ours.source._wasted == n  # type: ignore[attr-defined]
-    longest = redis_source.LONGEST_SPREAD
-    assert spreads == [min(n * redis_source.SPREAD, longest) for n in range(1, 15)]
+        ours.until(lambda before=before: ours.source._groups[GROUP].looks._number > before)  # type: ignore[misc]
+        ours.until(lambda: ours.source._groups[GROUP].looks.armed)  # type: ignore[attr-defined]
+        assert ours.source._groups[GROUP]._wasted == n  # type: ignore[attr-defined]
+    longest = redis_group.LONGEST_SPREAD
+    assert spreads == [min(n * redis_group.SPREAD, longest) for n in range(1, 15)]
 
     client.lpush("q", envelope("ours"))
     ours.until(lambda: ours.ids == ["ours"])
-    assert ours.source._wasted == 0  # type: ignore[attr-defined]
+    assert ours.source._groups[GROUP]._wasted == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("no_net")
 def test_a_wake_up_that_still_waits_is_given_up_with_the_source(
     node: MakeNode, redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_source, "LONGEST_SPREAD", NEVER)
+    monkeypatch.setattr(redis_group, "LONGEST_SPREAD", NEVER)
     monkeypatch.setattr("random.uniform", lambda _earliest, longest: longest)
     ours = idle(node(redis_url).start())
-    ours.source._wasted = int(NEVER / redis_source.SPREAD)  # type: ignore[attr-defined]
+    ours.source._groups[GROUP]._wasted = int(NEVER / redis_group.SPREAD)  # type: ignore[attr-defined]
 
     client.lpush("q", envelope("t"))
 
-    ours.until(lambda: ours.source._turn)  # type: ignore[attr-defined]
+    ours.until(lambda: ours.source._groups[GROUP]._turn)  # type: ignore[attr-defined]
     assert not ours.got  # and the node's close finds no timer

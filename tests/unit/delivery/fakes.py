@@ -66,11 +66,16 @@ class FakeSource:
     settled: list[Any] = field(default_factory=list)
     given_back: list[Any] = field(default_factory=list)
     aside: list[tuple[Any, str]] = field(default_factory=list)
-    room: int = -1
+    rooms: dict[str, int] = field(default_factory=dict)
     pending: int = 0
 
-    def fetch(self, room: int) -> None:
-        self.room = room
+    @property
+    def room(self) -> int:
+        """Of the default pool's queues."""
+        return self.rooms["default"]
+
+    def fetch(self, group: str, room: int) -> None:
+        self.rooms[group] = room
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         self.settled += [delivery.tag for delivery in deliveries]
@@ -120,6 +125,6 @@ def message(task_id: str = "id-1", task: str = "proj.add", **fields: Any) -> Mes
 
 
 def delivery(tag: Any = "t1", content: Message | None = None, **fields: Any) -> Delivery:
-    problem = fields.pop("problem", "")
+    problem, queue = fields.pop("problem", ""), fields.pop("queue", "celery")
     content = None if problem else (content or message(task_id=f"id-{tag}"))
-    return Delivery(tag=tag, queue="celery", message=content, raw=b"raw", problem=problem, **fields)
+    return Delivery(tag=tag, queue=queue, message=content, raw=b"raw", problem=problem, **fields)

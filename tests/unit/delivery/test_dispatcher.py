@@ -29,9 +29,10 @@ class Desk:
         self.pool, self.results = FakePool(), FakeResults()
         self.source = FakeSource(**source)
         self.dispatcher = Dispatcher(clock=self.clock, timer=self.timer, hostname="w@h", max_crashes=3)
-        self.dispatcher.pool = self.pool  # type: ignore[assignment]
+        self.lane = self.dispatcher.default
+        self.lane.pool = self.pool  # type: ignore[assignment]
         self.dispatcher.failures.results = self.results
-        self.dispatcher.tasks = {
+        self.lane.tasks = {
             "proj.add": TaskOptions(),
             "proj.early": TaskOptions(acks_late=False),
             "proj.strict": TaskOptions(acks_on_failure=False),
@@ -444,6 +445,6 @@ def test_what_is_held_has_a_bound_that_counts_messages_waiting_for_their_eta(des
 
 
 def test_a_pool_that_may_grow_sees_the_demand_that_it_would_grow_for(desk: Desk) -> None:
-    desk.dispatcher.growth = 3
+    desk.lane.growth = 3
     desk.take(delivery("t1"), delivery("t2"))
     assert desk.source.room == 3

@@ -9,6 +9,8 @@ import pytest
 from tests.support.clock import FakeClock
 from workerd.source.redis.pacer import Pacer
 
+COST = 2
+
 
 class FakeLoop:
     def __init__(self) -> None:
@@ -43,7 +45,11 @@ def work() -> list[int]:
 
 @pytest.fixture
 def pacer(loop: FakeLoop, clock: FakeClock, work: list[int]) -> Pacer:
-    return Pacer(loop, clock, 0.5, lambda: work.append(1))  # type: ignore[arg-type]
+    def once() -> int:
+        work.append(1)
+        return COST
+
+    return Pacer(loop, clock, 0.25, once)  # type: ignore[arg-type]
 
 
 def test_requests_of_one_turn_are_one_piece_of_work(loop: FakeLoop, pacer: Pacer, work: list[int]) -> None:

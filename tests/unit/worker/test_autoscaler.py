@@ -24,9 +24,9 @@ class FakePool:
         self.reasons.append(reason)
 
 
-@dataclass
 class FakeDispatcher:
-    growth: int = 0
+    def __init__(self) -> None:
+        self.default = SimpleNamespace(growth=0)
 
     def pump(self) -> None:
         """What may start now would start."""

@@ -1,4 +1,4 @@
-"""``AmqpSource``: task queues of RabbitMQ over a channel of the consumer's connection.
+"""``AmqpSource``: task queues of RabbitMQ over the consumer's connection, a channel for each group.
 
 The broker keeps unsettled messages and takes them back when the link is lost, so a tag is good for its own
 channel only.  AMQP does not confirm an acknowledgement: ``settle`` and ``give_back`` count as done
@@ -11,20 +11,16 @@ Errors:  py-amqp's and OSError from ``start``; after that, the loss of the link 
 
 from __future__ import annotations
 
-import secrets
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from amqp import spec
-
 from workerd.clock import Clock
 from workerd.protocol.message import MalformedError, message_from_amqp
 from workerd.source.amqp.dead import DeadLetters, dead_message
-from workerd.source.amqp.intake import Intake
+from workerd.source.amqp.group import Group
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
 from workerd.source.amqp.queues import declare_task_queue
 from workerd.source.base import Delivery, Done
@@ -33,143 +29,158 @@ from workerd.transport.loop import Loop
 if TYPE_CHECKING:
     from kombu.connection import Connection
 
-Tag = tuple[str, int]
-"""Random name of the channel, and the broker's delivery tag."""
+    from workerd.source.amqp.intake import Intake
 
 
 class AmqpSource:
-    """A ``TaskSource`` over one channel of a connected kombu ``connection``."""
+    """A ``TaskSource`` over a connected kombu ``connection``; tags are those of ``group``."""
 
     survives_link = False
 
     def __init__(self, connection: Connection, loop: Loop, clock: Clock, zone: tzinfo = UTC) -> None:
         self._zone = zone
         self._connection, self._loop, self._clock = connection, loop, clock
-        self._name = secrets.token_hex(4)
         self._dead = DeadLetters(connection, loop)
-        self._channel: Any = None
-        self._intake: Intake | None = None
+        self._groups: dict[str, Group] = {}
         self._link: AmqpLink | None = None
-        self._inbox: deque[tuple[str, Any]] = deque()  # came, and there was no room yet
-        self._held: dict[int, Any] = {}  # given to the consumer and not settled, lowest number first
-        self._acks: set[int] = set()
-        self._nacks: set[int] = set()
         self._thens: list[Done] = []
         self._aside = 0
-        self._room = 0
         self._asked = self._closed = False
 
     @property
     def pending(self) -> int:
-        return len(self._acks) + len(self._nacks) + self._aside
+        return sum(group.pending for group in self._groups.values()) + self._aside
 
     def start(
         self,
-        queues: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
         known: Callable[[Any], bool],
     ) -> None:
-        """Open the channel and declare; waits for the broker, 5 s at most for each answer."""
+        """Open the channels and declare; waits for the broker, 5 s at most for each answer."""
         self._on_deliveries, self._on_lost = on_deliveries, on_lost
         connection: Any = self._connection
         self._link = AmqpLink(connection.connection, self._loop, self._lost)
         self._link.start()
-        self._channel = connection.channel()
-        self._channel.auto_decode = False
-        self._intake = Intake(
-            self._channel,
-            shared_limit=not connection.qos_semantics_matches_spec,
-            declare=partial(declare_task_queue, connection),
-            on_message=self._came,
-            on_cancelled=partial(self._loop.call_soon, self._revive),
-        )
-        for queue in queues:
-            self._intake.add(queue)
+        for name, queues in groups.items():
+            self._open(name)
+            for queue in queues:
+                self._consume(name, queue)
         self._ask()
 
-    def fetch(self, room: int) -> None:
-        self._room = room
+    def fetch(self, group: str, room: int) -> None:
+        self._group(group).room = room
         self._ask()
 
     def wait(self) -> None:
         """Nothing to arrange: the broker sends as soon as it can."""
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        self._acks.update(self._ours(deliveries))
+        for group, number in self._ours(deliveries):
+            group.acks.add(number)
         self._finish(then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        self._nacks.update(self._ours(deliveries))
+        for group, number in self._ours(deliveries):
+            group.nacks.add(number)
         self._finish(then)
 
     def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
-        numbers = self._ours([delivery])
-        if not numbers:
+        ours = next(self._ours([delivery]), None)
+        if ours is None:
             self._finish(then)
             return
+        group, number = ours
         self._aside += 1
         marks = {
             "x-workerd-reason": reason,
             "x-workerd-queue": delivery.queue,
             "x-workerd-time": self._clock.wall(),
         }
-        message = dead_message(self._held[numbers[0]], marks)
-        self._dead.publish(f"{delivery.queue}.dead", message, partial(self._copied, numbers[0], then))
+        message = dead_message(group.message(number), marks)
+        self._dead.publish(f"{delivery.queue}.dead", message, partial(self._copied, group, number, then))
 
-    def add_queue(self, name: str) -> None:
-        if self._link is not None and self._intake is not None:
+    def add_queue(self, group: str, name: str) -> None:
+        if self._link is not None and not self._closed:
             with self._link.guarded():
-                self._intake.add(name)
+                self._consume(group, name)
 
     def cancel_queue(self, name: str) -> None:
-        if self._link is not None and self._intake is not None:
+        if self._link is not None and not self._closed:
             with self._link.guarded():
-                self._intake.remove(name)
+                for intake in self._intakes():
+                    intake.remove(name)
 
     def info(self) -> Mapping[str, Any]:
         return {
             "kind": "amqp",
             "url": self._connection.as_uri(),
-            "up": self._intake is not None and not self._closed,
-            "queues": sorted(self._intake.queues) if self._intake is not None else [],
-            "prefetch": self._intake.limit if self._intake is not None else 0,
-            "in_flight": len(self._held),
+            "up": self._link is not None and not self._closed,
+            "queues": sorted(queue for intake in self._intakes() for queue in intake.queues),
+            "prefetch": sum(intake.limit for intake in self._intakes()),
+            "in_flight": sum(group.held for group in self._groups.values()),
             "pending": self.pending,
-            "room": self._room,
+            "room": {name: group.room for name, group in self._groups.items()},
         }
 
     def close(self) -> None:
         if self._closed:
             return
-        if self._link is not None and self._intake is not None:
-            self._room = 0
+        if self._link is not None:
+            for group in self._groups.values():
+                group.room = 0
             self._round()
         self._leave()
-        if self._channel is not None:
+        for group in self._groups.values():
             with suppress(*LINK_ERRORS):
-                self._channel.close()
+                group.close()
+
+    # -- groups --------------------------------------------------------------------------------
+
+    def _group(self, name: str) -> Group:
+        if name not in self._groups:
+            self._groups[name] = Group(self._ask)
+        return self._groups[name]
+
+    def _intakes(self) -> list[Intake]:
+        return [group.intake for group in self._groups.values() if group.intake is not None]
+
+    def _open(self, name: str) -> Intake:
+        """The intake of the group ``name``, over a channel that waits for the broker if it is new."""
+        group = self._group(name)
+        connection: Any = self._connection  # kombu's own types are incomplete
+        if group.intake is None:
+            group.open(
+                connection.channel(),
+                shared_limit=not connection.qos_semantics_matches_spec,
+                declare=partial(declare_task_queue, connection),
+                on_cancelled=partial(self._loop.call_soon, self._revive),
+            )
+        assert group.intake is not None
+        return group.intake
+
+    def _consume(self, group: str, queue: str) -> None:
+        self._open(group).add(queue)
+
+    def _revive(self, queue: str) -> None:
+        if self._link is not None and not self._closed:
+            with self._link.guarded():
+                for intake in self._intakes():
+                    intake.revive(queue)
 
     # -- in ------------------------------------------------------------------------------------
 
-    def _came(self, queue: str, message: Any) -> None:
-        self._inbox.append((queue, message))
-        self._ask()
-
     def _hand_over(self) -> None:
-        deliveries = []
-        while self._inbox and self._room > 0:
-            queue, message = self._inbox.popleft()
-            self._held[message.delivery_tag] = message
-            self._room -= 1
-            deliveries.append(self._delivery(queue, message))
-        if deliveries:
-            self._on_deliveries(deliveries)
+        for group in list(self._groups.values()):
+            deliveries = [self._delivery(group.name, *came) for came in group.take()]
+            if deliveries and not self._closed:
+                self._on_deliveries(deliveries)
 
-    def _delivery(self, queue: str, message: Any) -> Delivery:
+    def _delivery(self, channel: str, queue: str, message: Any) -> Delivery:
         info = message.delivery_info
         body = message.body or b""  # py-amqp has an empty text for no body
-        delivery = Delivery((self._name, message.delivery_tag), queue, None, body)
+        delivery = Delivery((channel, message.delivery_tag), queue, None, body)
         delivery.redelivered = bool(info["redelivered"])
         try:
             delivery.message = message_from_amqp(
@@ -185,25 +196,23 @@ class AmqpSource:
             delivery.problem = str(exc)
         return delivery
 
-    def _revive(self, queue: str) -> None:
-        if self._link is not None and self._intake is not None and not self._closed:
-            with self._link.guarded():
-                self._intake.revive(queue)
-
     # -- out -----------------------------------------------------------------------------------
 
-    def _ours(self, deliveries: Sequence[Delivery]) -> list[int]:
-        """Numbers on this channel; what another one delivered, the broker has taken back."""
-        return [d.tag[1] for d in deliveries if d.tag[0] == self._name and d.tag[1] in self._held]
+    def _ours(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[Group, int]]:
+        """Channels and numbers; what a channel of an earlier link delivered, the broker has taken back."""
+        for delivery in deliveries:
+            for group in self._groups.values():
+                if (number := group.number(delivery)) is not None:
+                    yield group, number
 
     def _finish(self, then: Done | None) -> None:
         if then is not None:
             self._thens.append(then)
         self._ask()
 
-    def _copied(self, number: int, then: Done | None) -> None:
+    def _copied(self, group: Group, number: int, then: Done | None) -> None:
         self._aside -= 1
-        self._acks.add(number)
+        group.acks.add(number)
         self._finish(then)
 
     def _ask(self) -> None:
@@ -213,7 +222,7 @@ class AmqpSource:
 
     def _work(self) -> None:
         self._asked = False
-        if self._closed or self._link is None or self._intake is None:
+        if self._closed or self._link is None:
             return
         self._round()
         if not self._closed:
@@ -223,34 +232,18 @@ class AmqpSource:
             self._hand_over()
 
     def _round(self) -> None:
-        assert self._link is not None and self._intake is not None
+        assert self._link is not None
         with self._link.guarded():
-            ended = len(self._acks) + len(self._nacks)
-            self._intake.allow(len(self._held) - ended + self._room)
-            for number in sorted(self._nacks, reverse=True):
-                self._channel.send_method(spec.Basic.Nack, "Lbb", (number, False, True))
-                del self._held[number]
-            self._nacks.clear()
-            self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        """One frame for all up to the first that goes on, one for each of the others."""
-        first = next((number for number in self._held if number not in self._acks), None)
-        run = {number for number in self._acks if first is None or number < first}
-        if run:
-            self._channel.basic_ack(max(run), multiple=True)
-        for number in self._acks - run:
-            self._channel.basic_ack(number)
-        for number in self._acks:
-            del self._held[number]
-        self._acks.clear()
+            for group in self._groups.values():
+                group.work()
 
     # -- leaving -------------------------------------------------------------------------------
 
     def _lost(self, reason: str) -> None:
         if not self._closed:
             self._leave()
-            self._channel = None
+            for group in self._groups.values():
+                group.forget()
             self._on_lost(reason)
 
     def _leave(self) -> None:

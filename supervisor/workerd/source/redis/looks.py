@@ -58,10 +58,13 @@ class Looks:
         names = {name.encode() for queue in self.queues for name in self._keys.lists(queue)}
         return not names.isdisjoint(push[1])
 
-    def look(self, room: int, then: Looked) -> None:
-        """Take up to ``room`` messages; ``then(deliveries, more)`` where ``more`` asks for another look."""
+    def look(self, room: int, then: Looked) -> bool:
+        """Take up to ``room`` messages; ``then(deliveries, more)`` where ``more`` asks for another look.
+
+        False when there is nothing to send now.
+        """
         if self.under_way or not self.queues:
-            return
+            return False
         self.under_way, self.armed = True, False
         asked = min(room, MOST)
         levels = zip(*(self._keys.lists(queue) for queue in self.queues), strict=True)
@@ -74,6 +77,7 @@ class Looks:
         took = partial(self._took, asked, self._number, queues, then)
         self._number += asked
         self._calls.script(FETCH, keys, args, took, reads)
+        return True
 
     def _took(self, asked: int, number: int, queues: list[str], then: Looked, replies: list[Any]) -> None:
         self.under_way = False

@@ -1,4 +1,4 @@
-"""Turn many requests for the same piece of work into one, not more often than each ``gap`` seconds.
+"""Turn many requests for the same piece of work into one, and rest after it for as long as it cost.
 
 kombu restores messages of dead workers in a transaction that WATCHes the in-flight store: a node that
 touched it in every turn of its loop would never let such a transaction through.
@@ -13,9 +13,12 @@ from workerd.transport.loop import Cancelable, Loop
 
 
 class Pacer:
-    """Calls ``work`` in the next turn when it has rested for ``gap`` seconds, else as soon as it has."""
+    """Calls ``work`` in the next turn when it has rested, else as soon as it has.
 
-    def __init__(self, loop: Loop, clock: Clock, gap: float, work: Callable[[], object]) -> None:
+    ``work`` returns how many times it has touched the store; it rests ``gap`` seconds for each.
+    """
+
+    def __init__(self, loop: Loop, clock: Clock, gap: float, work: Callable[[], int]) -> None:
         self._loop, self._clock, self._gap, self._work = loop, clock, gap, work
         self._asked = self._closed = False
         self._next = clock.now()
@@ -40,5 +43,6 @@ class Pacer:
     def _fire(self) -> None:
         self._asked, self._timer = False, None
         if not self._closed:
-            self._next = self._clock.now() + self._gap
-            self._work()
+            began = self._clock.now()
+            self._next = began + self._gap  # for who asks from inside the work
+            self._next = began + self._gap * self._work()

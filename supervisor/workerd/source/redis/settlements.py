@@ -67,14 +67,15 @@ class Settlements:
             move.thens.append(then)
         self._moves.append(move)
 
-    def flush(self) -> None:
-        """Send all that has been collected."""
+    def flush(self) -> int:
+        """Send all that has been collected; return the number of scripts."""
         if self._settled:
             self._moves.append(self._settle())
         moves, self._moves = self._moves, []
         for move in moves:
             confirmed = partial(self._confirmed, move.tags, move.thens)
             self._calls.script(move.script, move.keys, move.args, confirmed)
+        return len(moves)
 
     def _confirmed(self, tags: Sequence[str], thens: Sequence[Done], replies: list[Any]) -> None:
         self.pending -= len(tags)

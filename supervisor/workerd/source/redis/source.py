@@ -24,6 +24,7 @@ from workerd.errors import UnavailableError
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import delivery_of
+from workerd.source.redis.group import Group
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
@@ -34,14 +35,11 @@ from workerd.transport.address import RedisAddress
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import RedisLink
 
-GAP = 0.004
-"""Between two rounds of commands; a round touches the in-flight store twice, which makes 500 a second."""
+GAP = 0.002
+"""Rest after each script that touches the in-flight store, which makes 500 a second."""
 
 NET = 1.0
 """Between two looks of an idle node that nothing has woken."""
-
-SPREAD, LONGEST_SPREAD = 0.002, 0.02
-"""How far a node's looks are spread for each wake-up that was in vain, and at most."""
 
 
 class RedisSource:
@@ -68,24 +66,20 @@ class RedisSource:
         calls = self._calls = Calls(self._link)
         self._inflight = InFlight(calls, keys, owner, lease, clock)
         self._settlements = Settlements(calls, keys, self._inflight, clock)
-        read = partial(delivery_of, zone=zone)
-        self._recovery = Recovery(calls, keys, read)
-        self._looks = Looks(calls, keys, self._inflight, f"{owner}:{secrets.token_hex(6)}.", read)
+        self._read = partial(delivery_of, zone=zone)
+        self._recovery = Recovery(calls, keys, self._read)
+        self._groups: dict[str, Group] = {}
         self._pacer = Pacer(loop, clock, GAP, self._round)
         self._timers: list[Cancelable] = []
-        self._turn: Cancelable | None = None  # a wake-up that lets other nodes go first
-        self._room = 0
-        self._recovered = self._closed = False
-        self._woken = False  # the look that comes next is one for which the server woke us
-        self._wasted = 0  # such looks in a row that came too late for a message
+        self._recovered = self._closed = self._tracking = False
 
     @property
     def pending(self) -> int:
-        return self._settlements.pending + self._looks.under_way
+        return self._settlements.pending + sum(group.looks.under_way for group in self._groups.values())
 
     def start(
         self,
-        queues: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
         known: Callable[[Any], bool],
@@ -97,8 +91,9 @@ class RedisSource:
         failures: list[str] = []
         self._on_deliveries, self._on_lost, self._known = on_deliveries, failures.append, known
         self._link.connect()
-        for queue in queues:
-            self.add_queue(queue)
+        for name, queues in groups.items():
+            for queue in queues:
+                self.add_queue(name, queue)
         self._inflight.start(self._loop)
         # Recovery reads the in-flight store; tracking begins after it, so that the store is not tracked.
         self._recover()
@@ -115,13 +110,12 @@ class RedisSource:
         self._recovered = True
         self._pacer.ask()
 
-    def fetch(self, room: int) -> None:
-        self._room = room
-        self.wait()
+    def fetch(self, group: str, room: int) -> None:
+        self._group(group).fetch(room)
 
     def wait(self) -> None:
-        if self._room > 0 and not self._looks.armed:
-            self._pacer.ask()
+        for group in self._groups.values():
+            group.wait()
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         if deliveries:
@@ -147,25 +141,26 @@ class RedisSource:
         self._settlements.put_aside(delivery, reason, then)
         self._pacer.ask()
 
-    def add_queue(self, name: str) -> None:
-        if self._looks.add(name):
+    def add_queue(self, group: str, name: str) -> None:
+        if self._group(group).looks.add(name):
             # Producers do the same; a server that is out of memory may refuse it.
             self._calls.attempt([("SADD", *binding) for binding in self._keys.bindings(name)])
-            self.wait()
+            self._group(group).wait()
 
     def cancel_queue(self, name: str) -> None:
-        self._looks.remove(name)
+        for group in self._groups.values():
+            group.looks.remove(name)
 
     def info(self) -> Mapping[str, Any]:
         return {
             "kind": "redis",
             "url": self._link.address.shown,
             "up": self._link.up,
-            "queues": sorted(self._looks.queues),
-            "wakes_by": "push" if self._looks.tracking else "poll",
+            "queues": sorted(queue for group in self._groups.values() for queue in group.looks.queues),
+            "wakes_by": "push" if self._tracking else "poll",
             "in_flight": len(self._inflight),
             "pending": self.pending,
-            "room": self._room,
+            "room": {name: group.room for name, group in self._groups.items()},
         }
 
     def close(self) -> None:
@@ -175,45 +170,37 @@ class RedisSource:
 
     # -- looking -------------------------------------------------------------------------------
 
-    def _round(self) -> None:
-        if not self._link.up:  # before start
-            return
-        with self._link.together():
-            self._settlements.flush()
-            if self._recovered and self._room > 0:
-                self._looks.look(self._room, self._looked)
+    def _group(self, name: str) -> Group:
+        if name not in self._groups:
+            # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
+            prefix = f"{self._owner}:{secrets.token_hex(6)}."
+            looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
+            looks.tracking = self._tracking
+            self._groups[name] = Group(self._loop, looks, self._pacer.ask, self._hand_over)
+        return self._groups[name]
 
-    def _looked(self, deliveries: list[Delivery], more: bool) -> None:
-        self._wasted = 0 if deliveries else self._wasted + self._woken
-        self._woken = False
-        if deliveries:
-            self._room = max(self._room - len(deliveries), 0)
-        if deliveries or self._room == 0:
-            # An empty answer counts too for who waits until nothing is on its way any more.
-            self._hand_over(deliveries)
-        if more:
-            self.wait()
+    def _round(self) -> int:
+        if not self._link.up:  # before start
+            return 0
+        with self._link.together():
+            scripts = self._settlements.flush()
+            if self._recovered:
+                scripts += sum([group.look() for group in self._groups.values()])
+        return scripts
 
     def _pushed(self, push: list[Any]) -> None:
-        if not self._looks.concerns(push):
-            return
-        self._looks.armed = False
-        self._woken = True
-        # Every idle node wakes for one message; those that came too late last time let others go first.
-        spread = min(self._wasted * SPREAD, LONGEST_SPREAD)
-        if self._turn is not None:
-            self._turn.cancel()
-        self._turn = self._loop.call_later(random.uniform(0, spread), self.wait) if spread else None
-        if self._turn is None:
-            self.wait()
+        for group in self._groups.values():
+            group.pushed(push)
 
     def _look_anyway(self) -> None:
-        self._looks.armed = False
-        self.wait()
+        for group in self._groups.values():
+            group.look_anyway()
 
     def _tracked(self, replies: list[Any]) -> None:
-        self._looks.tracking = replies == [b"OK"]
-        self.wait()
+        self._tracking = replies == [b"OK"]
+        for group in self._groups.values():
+            group.looks.tracking = self._tracking
+            group.wait()
 
     # -- recovering ----------------------------------------------------------------------------
 
@@ -250,7 +237,8 @@ class RedisSource:
         self._closed = True
         self._inflight.stop()
         self._pacer.close()
-        for timer in (*self._timers, self._turn):
-            if timer is not None:
-                timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
+        for group in self._groups.values():
+            group.stop()
         self._link.close()

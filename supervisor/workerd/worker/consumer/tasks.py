@@ -39,7 +39,8 @@ class Tasks(StartStopStep):
         on_lost = partial(c.link_lost, c.link.generation)
         try:
             with c.controller.inbox.interruptible():
-                source.start(c.queues, dispatcher.on_deliveries, on_lost, dispatcher.table.knows)
+                groups = {name: lane.queues for name, lane in dispatcher.lanes.items()}
+                source.start(groups, dispatcher.on_deliveries, on_lost, dispatcher.table.knows)
         except BaseException:
             self.stop(c)
             raise

@@ -1,0 +1,143 @@
+"""A lane: what waits for one pool, and how much more of it this node should hold.
+
+Each pool has a lane of its own, with its own queues, its own measure of how long tasks take, and its own room
+at the source: a pool whose slots are all taken by long tasks leaves the others as they are.
+
+Units: ``expires`` is Unix time; limits are seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from workerd.delivery.outcome import DONE
+from workerd.delivery.prefetch import Prefetch
+from workerd.delivery.request import Request, Settlement, Stage, TaskOptions, Verdict
+from workerd_pool import Job
+
+if TYPE_CHECKING:
+    from workerd.delivery.dispatcher import Dispatcher
+    from workerd_pool import Pool
+
+WANTS_A_SLOT = frozenset({Stage.RESERVED, Stage.ACKNOWLEDGING, Stage.RUNNING})
+
+
+class Lane:
+    """``name`` is the pool's; ``most_held`` counts messages of every stage."""
+
+    def __init__(self, dispatcher: Dispatcher, name: str, queues: Sequence[str], most_held: int) -> None:
+        self.dispatcher, self.name, self.queues, self.most_held = dispatcher, name, tuple(queues), most_held
+        self.pool: Pool | None = None
+        self.tasks: Mapping[str, TaskOptions] = {}
+        self.prefetch = Prefetch()
+        self.ready: deque[Request] = deque()
+        self._acknowledging: set[int] = set()  # requests that speak for a slot each
+        self.growth = 0
+        """Slots that the pool may still grow by: what would fill them is worth holding."""
+
+    def demand(self) -> int:
+        """Slots that could be used now: what runs and what waits for a slot."""
+        return sum(r.pool == self.name and r.stage in WANTS_A_SLOT for r in self.dispatcher.table)
+
+    def pump(self) -> None:
+        """Start what can start, then ask the source for as much as there is room for."""
+        pool = self.pool
+        if pool is None:
+            return
+        waiting: deque[Request] = deque()
+        while self.ready and pool.free > len(self._acknowledging):
+            request = self.ready.popleft()
+            if not self._start(request, pool):
+                waiting.append(request)
+        self.ready.extendleft(reversed(waiting))
+        source = self.dispatcher.settler.source
+        if source is not None and not self.dispatcher.draining:
+            source.fetch(self.name, self._room(pool))
+
+    def _room(self, pool: Pool) -> int:
+        """How many messages more this node should hold for the pool."""
+        if self.dispatcher.table.held(self.name) >= self.most_held:
+            return 0
+        free = max(pool.free - len(self._acknowledging), 0)
+        return self.prefetch.room(slots=pool.alive, free=free, reserved=len(self.ready), growth=self.growth)
+
+    def keep_only_held(self) -> None:
+        """Forget what waits here and has left the table, or is on its way out of it."""
+        table = self.dispatcher.table
+        self.ready = deque(r for r in self.ready if r.stage is Stage.RESERVED and table.get(r.number) is r)
+
+    # -- to the pool ---------------------------------------------------------------------------
+
+    def _start(self, request: Request, pool: Pool) -> bool:
+        """Give the request to the pool, or settle why not; False when it must wait for a link."""
+        message = request.message
+        if message.expires is not None and message.expires <= self.dispatcher.clock.wall():
+            self._expired(request)
+            return True
+        options = self.tasks.get(message.task)
+        if options is None:
+            self._unknown(request)
+            return True
+        request.options = options
+        if not options.acks_late and not request.acknowledged:
+            return self.acknowledge(request)
+        request.stage = Stage.RUNNING
+        pool.submit(self._job(request))
+        return True
+
+    def acknowledge(self, request: Request) -> bool:
+        """At most once: the broker forgets the message before it is started."""
+        source = self.dispatcher.settler.source
+        if source is None:
+            return False
+        request.stage = Stage.ACKNOWLEDGING
+        self._acknowledging.add(request.number)
+        source.settle([request.delivery], partial(self._acknowledged, request))
+        return True
+
+    def unsure(self, request: Request) -> None:
+        """Its link is gone: whether it was acknowledged is not known."""
+        self._acknowledging.discard(request.number)
+        self.dispatcher.narrator.unsure(request)
+
+    def _acknowledged(self, request: Request) -> None:
+        self._acknowledging.discard(request.number)
+        request.acknowledged, request.stage = True, Stage.RESERVED
+        self.ready.appendleft(request)
+        self.pump()
+
+    def _job(self, request: Request) -> Job:
+        hard, soft = request.message.timelimit
+        return Job(
+            id=request.number,
+            header={
+                "hostname": self.dispatcher.hostname,
+                "queue": request.delivery.queue,
+                "redelivered": request.delivery.redelivered or request.deaths > 0,
+                "deaths": request.deaths,
+            },
+            body=request.message.payload,
+            soft_limit=soft if soft is not None else request.options.soft_time_limit,
+            hard_limit=hard if hard is not None else request.options.time_limit,
+            title=request.title,
+        )
+
+    # -- not to the pool -----------------------------------------------------------------------
+
+    def _expired(self, request: Request) -> None:
+        desk = self.dispatcher
+        desk.narrator.expired(request)
+        desk.totals.expired += 1
+        request.stage = Stage.STORING
+        desk.failures.expired(request, partial(desk.settler.decide, request, DONE))
+
+    def _unknown(self, request: Request) -> None:
+        desk = self.dispatcher
+        desk.narrator.unknown(request)
+        desk.totals.put_aside += 1
+        request.stage = Stage.STORING
+        fate = Verdict(Settlement.PUT_ASIDE, f"unregistered task {request.message.task}")
+        desk.failures.unregistered(request, partial(desk.settler.decide, request, fate))
