@@ -15,6 +15,7 @@ from workerd_pool.contract import ChildInfo, Death, Job, Spec
 from workerd_pool.deadlines import Deadlines
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
+from workerd_pool.memory import Meter
 from workerd_pool.plan import ChildView
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import CHILD_TABLE, ChildEvent, ChildState, Command
@@ -35,10 +36,13 @@ class ChildHandle:
         self.untold = False  # its template is dead and had not told its pid
         self.seen = 0.0  # when its last PONG came
         self.traceback = ""  # of what kept it from starting
+        self.spent = ""  # why it takes no more jobs and is replaced
         self.set_aside = False  # gets no jobs until the long one it runs is over
         self.was_ready = False
         self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
         self.due = Deadlines()
+        self.meter = Meter()
+        self.weigh_at = 0.0  # when its memory is read again also after a short job
         self._cause = ""
         self._hard_limit: float | None = None
         self._reaper = reaper
@@ -63,7 +67,15 @@ class ChildHandle:
 
     def view(self) -> ChildView:
         """For the plan."""
-        return ChildView(self.key, self.slot, self.generation, self.ready, bool(self.jobs), self.leaving)
+        return ChildView(
+            key=self.key,
+            slot=self.slot,
+            generation=self.generation,
+            ready=self.ready,
+            busy=bool(self.jobs),
+            leaving=self.leaving,
+            spent=bool(self.spent),
+        )
 
     def info(self, now: float) -> ChildInfo:
         """For ``status``."""

@@ -21,6 +21,9 @@ class Spec:
     the Runner.  ``path`` comes first on the template's ``sys.path``, ``env`` on top of the
     environment.  ``boot_timeout`` is the limit of each single phase of a boot.  The two limits
     are those of a job that brings none.
+
+    A child that has begun ``max_jobs`` jobs, or has more than ``max_memory`` bytes for itself after
+    one, takes no other and is replaced; None: it serves on.
     """
 
     entry: str
@@ -31,6 +34,8 @@ class Spec:
     boot_timeout: float = 60.0
     soft_limit: float | None = None
     hard_limit: float | None = None
+    max_jobs: int | None = None
+    max_memory: int | None = None
 
 
 @dataclass(slots=True, eq=False)

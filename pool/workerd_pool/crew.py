@@ -31,6 +31,9 @@ class CrewEvents(Protocol):
     def child_ready(self, child: ChildHandle) -> None:
         """It takes jobs now."""
 
+    def child_spent(self, child: ChildHandle) -> None:
+        """It has served enough."""
+
     def child_due(self, when: float) -> None:
         """Call ``tick`` at ``when``."""
 
@@ -170,6 +173,8 @@ class Crew:
             if serve is None:
                 raise ProtocolError(f"a child sent a frame of kind {kind}")
             serve(child, header, body)
+        if child.spent and not child.leaving:
+            self._events.child_spent(child)
         if child.state is ChildState.DRAINING and not child.jobs and child.due.phase == NEVER:
             self._enter(child, "gone")
 
@@ -266,6 +271,9 @@ class Crew:
         except (ProtocolError, msgspec.MsgspecError) as exc:
             logger.error("%s left broken frames behind: %r", child.name(), exc)
         self._stop_reading(child)
+        if child.state is ChildState.DRAINING and child.current is not None:
+            # It was to go after this job, not with it.
+            child.wanted_dead = False
         child.apply(ChildEvent.EXITED)
         death = child.death(status)
         self._dispatcher.bury(child, death)

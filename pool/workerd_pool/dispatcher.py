@@ -5,6 +5,9 @@ ones, up to ``MAX_DEPTH`` RUN frames wait in its socket, so that it never waits 
 job is never stuck behind a long one: what waits behind a job that has run for ``PATIENCE`` is
 taken back and goes to others.
 
+A child that is recycled ends its last job while its replacement starts; that one gets its first job
+only then, so that no more jobs run than children are wanted.
+
 Units:  seconds of the monotonic clock; counts of jobs.
 """
 
@@ -16,12 +19,14 @@ from typing import Any
 
 import msgspec
 
+from workerd_pool import recycling
 from workerd_pool.alarm import Alarm
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Death, Job, Listener
 from workerd_pool.deadlines import NEVER
 from workerd_pool.errors import PoolBusyError
 from workerd_pool.log import logger, tell
+from workerd_pool.recycling import may_take_more
 
 MAX_DEPTH = 16
 HELD = 0.010  # seconds of work that may wait in one child's socket
@@ -40,12 +45,14 @@ class Dispatcher:
         self._listener, self._clock = listener, clock
         self.alarm: Alarm | None = None
         self.prefer = 0  # the current generation; children of others get jobs last
+        self._wanted = 0
         self.depth = 1
         self._pace = PATIENCE  # average seconds a job, pessimistic until measured
         self._takers: set[ChildHandle] = set()
         self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
         self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
         self._load = 0  # jobs at takers
+        self._standby: list[ChildHandle] = []  # ready, and held until a recycled one has ended its job
         self._holders: dict[int, ChildHandle] = {}
         self._backlog: deque[Job] = deque()  # taken, and at no child right now
 
@@ -90,7 +97,25 @@ class Dispatcher:
     # -- children come and go
 
     def add(self, child: ChildHandle) -> None:
-        """This child can take jobs."""
+        """This child can take jobs, as soon as the recycled one is gone whose place it takes."""
+        self._standby.append(child)
+        self._let_in()
+
+    def want(self, number: int) -> None:
+        """This many children are wanted."""
+        self._wanted = number
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._standby and not self._full():
+            self._enlist(self._standby.pop(0))
+
+    def _full(self) -> bool:
+        busy = set(self._holders.values())
+        recycled = any(child.spent for child in busy - self._takers)
+        return recycled and len(busy | self._takers) >= self._wanted
+
+    def _enlist(self, child: ChildHandle) -> None:
         self._takers.add(child)
         self._load += len(child.jobs)
         self._sort_in(child)
@@ -100,11 +125,14 @@ class Dispatcher:
     def remove(self, child: ChildHandle) -> None:
         """This child gets no more jobs."""
         child.due.queue = NEVER
+        if child in self._standby:
+            self._standby.remove(child)
         if child in self._takers:
             self._takers.discard(child)
             self._load -= len(child.jobs)
             self._idle.pop(child, None)
             self._roomy.pop(child, None)
+            self._let_in()
 
     def release(self, child: ChildHandle) -> None:
         """This child leaves: what it has not read goes to others."""
@@ -119,6 +147,7 @@ class Dispatcher:
         child.jobs.clear()
         for job in lost:
             self._holders.pop(job.id, None)
+        self._let_in()
         for job in returned:
             tell(self._listener.on_returned, job)
         for job in lost:
@@ -160,6 +189,7 @@ class Dispatcher:
         job = child.begin(_decode_started(header)[0], self._clock())
         if job is None:
             return
+        recycling.begun(child)
         if self.alarm is not None:
             self.alarm.at(min(child.due.soft, child.due.hard))
         tell(self._listener.on_started, job, child.pid)
@@ -174,18 +204,22 @@ class Dispatcher:
     def on_done(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         """DONE: the outcome of a job."""
         job_id, seconds, outcome = _decode_done(header)
-        job = child.finish(job_id, self._clock())
+        now = self._clock()
+        job = child.finish(job_id, now)
         if job is None:
             logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
             return
         self._holders.pop(job_id, None)
         self._measure(seconds)
+        recycling.ended(child, seconds, now)
         if child in self._takers:
             self._load -= 1
             self._sort_in(child)
         elif child.set_aside and child.ready:
             child.set_aside = False
-            self.add(child)
+            self._enlist(child)
+        else:
+            self._let_in()
         tell(self._listener.on_done, job, outcome, body)
 
     # -- inside
@@ -194,13 +228,18 @@ class Dispatcher:
         self._pace += _WEIGHT * (seconds - self._pace)
         self.depth = max(1, min(MAX_DEPTH, int(HELD / max(self._pace, 1e-6))))
 
+    def _has_room(self, child: ChildHandle) -> bool:
+        return len(child.jobs) < self.depth and may_take_more(child)
+
     def _sort_in(self, child: ChildHandle) -> None:
-        if not child.jobs:
+        if child.spent:
+            self._roomy.pop(child, None)
+        elif not child.jobs:
             self._roomy.pop(child, None)
             self._idle[child] = None
             if child.generation != self.prefer:
                 self._idle.move_to_end(child, last=False)
-        elif len(child.jobs) < self.depth:
+        elif self._has_room(child):
             self._roomy[child] = None
 
     def _pick(self) -> ChildHandle | None:
@@ -208,9 +247,9 @@ class Dispatcher:
             return self._idle.popitem()[0]
         while self._roomy:
             child = next(iter(self._roomy))
-            if len(child.jobs) < self.depth:
+            if self._has_room(child):
                 return child
-            # The depth has shrunk since.
+            # The depth has shrunk since, or it has enough for the rest of its life.
             del self._roomy[child]
         return None
 
@@ -231,7 +270,7 @@ class Dispatcher:
         self._holders[job.id] = child
         if len(child.jobs) > 1:
             self._watch_queue(child, self._clock())
-        if len(child.jobs) < self.depth:
+        if self._has_room(child):
             self._roomy[child] = None
             self._roomy.move_to_end(child)
         else:

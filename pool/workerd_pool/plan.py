@@ -7,6 +7,7 @@ Pure.  The rules, in the order in which they win:
   ready nothing of the current generation is touched.
 - Children of an older generation are retired as long as the ready ones stay at or above
   three quarters of the wanted number, rounded up.
+- A child that is spent (it has served enough) is retired at once and missed from then on.
 - Missing children are forked, at most one more than wanted exists at any time, and no faster
   than the restart budget allows.
 """
@@ -27,6 +28,7 @@ class ChildView:
     ready: bool = True
     busy: bool = False
     leaving: bool = False
+    spent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,12 @@ def _incoming(view: View, slots: Iterator[int]) -> Iterator[Action]:
 
 
 def _retirements(view: View) -> Iterator[Action]:
-    staying = [child for child in view.children if not child.leaving and child.generation != view.incoming]
+    staying = []
+    for child in view.children:
+        if child.spent and not child.leaving:
+            yield Retire(child.key)
+        elif not child.leaving and child.generation != view.incoming:
+            staying.append(child)
     # Whom nobody will miss first: not ready, then idle, then the highest slot.
     staying.sort(key=lambda child: (child.ready, child.busy, -child.slot))
     excess = sum(child.generation == view.current for child in staying) - view.wanted
@@ -140,7 +147,9 @@ def _forks(view: View, slots: Iterator[int]) -> Iterator[Action]:
     if not view.templates.get(view.current):
         return
     others = [child for child in view.children if child.generation != view.incoming]
-    there = sum(child.generation == view.current and not child.leaving for child in others)
+    there = sum(
+        child.generation == view.current and not child.leaving and not child.spent for child in others
+    )
     missing = min(view.wanted - there, view.wanted + 1 - len(others), view.forks)
     for _ in range(missing):
         yield Fork(view.current, next(slots))

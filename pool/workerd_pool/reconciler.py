@@ -59,6 +59,7 @@ class Reconciler:
     def want(self, number: int) -> None:
         """This many children."""
         self.wanted = number
+        self._dispatcher.want(number)
         self.child_budget.limit = max(LEAST_BUDGET, 2 * number)
         self.reconcile()
 
@@ -202,6 +203,11 @@ class Reconciler:
 
     def child_ready(self, child: ChildHandle) -> None:
         """One more child takes jobs."""
+        self.reconcile()
+
+    def child_spent(self, child: ChildHandle) -> None:
+        """It is replaced; no death counts."""
+        logger.debug("%s is replaced: %s", child.name(), child.spent)
         self.reconcile()
 
     def child_due(self, when: float) -> None:

@@ -27,6 +27,7 @@ class Runner:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.started = 0
+        self.kept: list[bytearray] = []
 
     def table(self) -> dict[str, Any]:
         return {"version": self.options.get("version", 1), "padding": "x" * self.options.get("padding", 0)}
@@ -56,6 +57,11 @@ class Runner:
     def wait_for(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         while not Path(header["path"]).exists():
             time.sleep(0.01)
+        return {"state": "SUCCESS", "pid": os.getpid()}, body
+
+    def grow(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        # For good, as a leak does.
+        self.kept.append(bytearray(os.urandom(1024)) * (header["mb"] * 1024))
         return {"state": "SUCCESS", "pid": os.getpid()}, body
 
     def digest(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:

@@ -78,6 +78,8 @@ def spec_of(**options: Any) -> Spec:
         boot_timeout=options.get("boot_timeout", 60.0),
         soft_limit=options.get("soft_limit"),
         hard_limit=options.get("hard_limit"),
+        max_jobs=options.get("max_jobs"),
+        max_memory=options.get("max_memory"),
     )
 
 

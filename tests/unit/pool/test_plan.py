@@ -105,6 +105,19 @@ def test_an_old_generation_is_retired_down_to_three_quarters_ready() -> None:
     assert actions == [Retire(108), Retire(107), Retire(106)]
 
 
+def test_a_spent_child_is_retired_and_missed_at_once() -> None:
+    there = [*children(1), *children(1, start=2, busy=True, spent=True)]
+    assert plan(view(children=there)) == [Retire(102), Fork(1, 3)]
+    gone = [*children(1), *children(1, start=2, busy=True, spent=True, leaving=True)]
+    assert plan(view(children=gone)) == [Fork(1, 3)]
+    assert plan(view(children=[*gone, *children(1, start=3, ready=False)])) == []
+
+
+def test_no_more_than_one_replacement_starts_while_spent_children_end_their_jobs() -> None:
+    there = children(3, busy=True, spent=True)
+    assert plan(view(wanted=3, children=there)) == [Retire(101), Retire(102), Retire(103), Fork(1, 4)]
+
+
 def test_closing_lets_everybody_go() -> None:
     there = [*children(1), *children(1, start=2, leaving=True)]
     assert plan(view(closing=True, children=there)) == [RetireTemplate(1), Retire(101)]

@@ -1,0 +1,39 @@
+"""Recycling: when a child has served enough and another one takes its place.
+
+The number of jobs is exact.  It is known when the last of them begins, so that the replacement starts
+meanwhile.  Memory is known only after a job, and not read after each one where jobs are so short that a
+reading would cost as much.
+
+Units:   bytes; seconds of the monotonic clock; counts of jobs.
+"""
+
+from __future__ import annotations
+
+from workerd_pool.child_handle import ChildHandle
+from workerd_pool.memory import size_text
+
+SHORT = 0.001  # seconds; a reading takes a hundredth of that
+PERIOD = 0.1  # seconds between two readings of a child whose jobs are short
+
+
+def may_take_more(child: ChildHandle) -> bool:
+    """It may be given one job more."""
+    most = child.spec.max_jobs
+    return not child.spent and (most is None or child.served + len(child.jobs) < most)
+
+
+def begun(child: ChildHandle) -> None:
+    """It begins a job."""
+    most = child.spec.max_jobs
+    if most is not None and child.served + 1 >= most:
+        child.spent = f"its last job of {most} has begun"
+
+
+def ended(child: ChildHandle, seconds: float, now: float) -> None:
+    """It has ended a job that took ``seconds``."""
+    most = child.spec.max_memory
+    if most is None or child.spent or (seconds < SHORT and now < child.weigh_at):
+        return
+    child.weigh_at = now + PERIOD
+    if (size := child.meter.read(child.pid, most, now)) > most:
+        child.spent = f"it has {size_text(size)} after a job, over {size_text(most)}"
