@@ -159,3 +159,20 @@ def test_a_queue_that_others_made_with_other_arguments_is_used_as_it_is(
         made.delete()
     assert [message.headers["task"] for message in messages if message] == ["t"] * 3
     assert caplog.text.count(f"queue {name} is used as it is") == 1
+
+
+def test_the_queue_and_kombus_bindings_are_what_celery_makes(redis_url: str) -> None:
+    with App("proj", broker=redis_url) as ours, redis.Redis.from_url(redis_url) as client:
+        ours.send_task("proj.add", (1, 2))
+        found: Any = {key.decode(): client.type(key).decode() for key in client.scan_iter()}
+    assert found == {
+        "celery": "list",
+        "_kombu.binding.celery": "set",
+        "_kombu.binding_permanent.celery": "set",
+    }
+
+
+def test_a_message_of_ours_waits_in_the_list_of_its_priority(redis_url: str) -> None:
+    with App("proj", broker=redis_url) as ours, redis.Redis.from_url(redis_url) as client:
+        ours.send_task("proj.add", (1, 2), priority=6)
+        assert client.llen("celery\x06\x166") == 1

@@ -1,8 +1,8 @@
 """Results in Redis, in the format of Celery's Redis backend.
 
 A result is a key with a time to live; storing it also publishes it on a channel of the same name, so
-that who waits is woken.  ``wait_for`` subscribes first and reads then, which leaves no window, and does
-both again after a lost connection.
+that who waits is woken.  ``wait_for`` looks once, whatever time it has; then it subscribes first and reads
+again, which leaves no window, and does all of it anew after a lost connection.
 
 Units:   seconds.
 Errors:  UnavailableError when the server cannot be reached, also at the deadline of ``wait_for``; else that
@@ -35,6 +35,8 @@ SILENCE = 30.0
 CONFIRMATION = 5.0
 # How long a server that never answered is tried, and one that did.
 FIRST_PATIENCE, PATIENCE = 1.0, 60.0
+# What the first look has at least: without a round trip nobody can tell what is there.
+ONE_LOOK = 1.0
 
 
 class RedisBackend:
@@ -89,8 +91,7 @@ class RedisBackend:
         outage = _Outage()
         while True:
             try:
-                with self._patience.until(deadline):
-                    meta = self._watch(task_id, deadline, outage)
+                meta = self._look(task_id, deadline) or self._watch(task_id, deadline, outage)
             except LOST as exc:
                 if not outage.wait(deadline):
                     raise self._unavailable(exc) from exc
@@ -100,17 +101,31 @@ class RedisBackend:
             if deadline is not None and time.monotonic() >= deadline:
                 raise exceptions.TimeoutError(f"task {task_id} has not ended within {timeout:g} s")
 
+    def _look(self, task_id: str, deadline: float | None) -> Meta | None:
+        """The meta of a task that has ended already."""
+        with self._patience.until(None if deadline is None else max(deadline, time.monotonic() + ONE_LOOK)):
+            return self._ended(self._client.get(self.key(task_id)))
+
     def _watch(self, task_id: str, deadline: float | None, outage: _Outage) -> Meta | None:
+        """The meta of a task as soon as it has ended; None at the deadline."""
         key = self.key(task_id)
-        with closing(self._client.pubsub()) as channel:
-            channel.subscribe(key)
-            _confirm(channel, deadline)
+        with self._patience.until(deadline), closing(self._client.pubsub()) as channel:
+            try:
+                channel.subscribe(key)
+                _confirm(channel, deadline)
+            except redis.exceptions.TimeoutError:
+                if _left(deadline):
+                    raise
+                return None  # a look was answered just now: it is the time that is short, not the server
             for data in self._news(key, channel, deadline):
                 outage.over()
-                meta = self.options.coding.decode(data) if data is not None else {}
-                if meta.get("status") in READY_STATES:
+                if (meta := self._ended(data)) is not None:
                     return meta
         return None
+
+    def _ended(self, data: bytes | None) -> Meta | None:
+        meta = self.options.coding.decode(data) if data is not None else {}
+        return meta if meta.get("status") in READY_STATES else None
 
     def _news(self, key: str, channel: Any, deadline: float | None) -> Iterator[bytes | None]:
         """What is stored, then what is published, and what is stored again after a silence."""

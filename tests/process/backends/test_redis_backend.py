@@ -81,3 +81,15 @@ def test_a_result_that_does_not_come_is_a_timeout_and_one_that_comes_late_is_not
     assert results.wait_for("a", timeout=20.0)["result"] == 1
     late.join()
     results.close()
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, 1e-9])
+def test_a_look_without_time_to_wait_finds_what_is_there(redis_url: str, timeout: float) -> None:
+    results = backend(redis_url)
+    with pytest.raises(TaskTimeoutError):
+        results.wait_for("a", timeout)
+    results.store("a", "SUCCESS", results.encode({"status": "SUCCESS", "result": 1}))
+    for _ in range(20):
+        results.close()  # what costs the most time of all is a new connection
+        assert results.wait_for("a", timeout)["result"] == 1
+    results.close()
