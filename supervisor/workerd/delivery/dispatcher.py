@@ -199,7 +199,7 @@ class Dispatcher:
         """What the broker or the backend has not confirmed."""
         pending = sum(part.pending for part in (self.settler.source, self.results) if part is not None)
         if self.settler.source is None:
-            pending += self.table.untold
+            pending += self.table.redeliveries.untold
         return pending + sum(r.stage in (Stage.STORING, Stage.SETTLING) for r in self.table)
 
     def check_idle(self) -> None:

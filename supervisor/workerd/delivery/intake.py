@@ -64,10 +64,10 @@ class Intake:
         return True
 
     def _known(self, delivery: Delivery, message: Message) -> Request | Verdict | None:
-        table, now = self.dispatcher.table, self.dispatcher.clock.now()
-        if message.publisher_tag:
-            return table.publishes.find(message.publisher_tag, now)
-        return table.join(message, now) if delivery.redelivered else None
+        desk = self.dispatcher
+        if desk.settler.takes_back:
+            return desk.table.redeliveries.claim(delivery, message, desk.clock.now())
+        return desk.table.publishes.find(message.publisher_tag, delivery.queue, desk.clock.now())
 
     def _request(self, delivery: Delivery, message: Message) -> Request:
         desk = self.dispatcher

@@ -2,7 +2,8 @@
 
 A broker that crashes may forget its last second (Redis' AOF with ``everysec``): a message that we fetched or
 settled in that second is in its queue again and is fetched once more, under a new tag of ours.  What tells
-it is the publisher's own delivery tag, which every publish makes anew, a retry's too.
+it is the publisher's own delivery tag, which every publish makes anew, a retry's too; together with the
+queue, because an exchange that serves several queues puts the same message into each.
 
 Units: seconds of the monotonic clock.
 """
@@ -26,43 +27,46 @@ MOST_FRESH = 50_000
 REMEMBER = 600.0
 """After a lost link, how long what was fresh then is recognised."""
 
+Publish = tuple[str, str]
+"""The publisher's tag, and the queue."""
+
 
 class Publishes:
     """By the publisher's tag; messages without one (AMQP) are never here."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Request] = {}
-        # (settled at, tag, fate), the oldest first
-        self._fresh: deque[tuple[float, str, Verdict]] = deque(maxlen=MOST_FRESH)
-        self._remembered: dict[str, tuple[float, Verdict]] = {}  # tag: (forget at, fate)
+        self._held: dict[Publish, Request] = {}
+        # (settled at, publish, fate), the oldest first
+        self._fresh: deque[tuple[float, Publish, Verdict]] = deque(maxlen=MOST_FRESH)
+        self._remembered: dict[Publish, tuple[float, Verdict]] = {}  # (forget at, fate)
 
     def add(self, request: Request) -> None:
         """A message of this publish is here."""
         if tag := request.message.publisher_tag:
-            self._held[tag] = request
+            self._held[tag, request.delivery.queue] = request
 
     def remove(self, request: Request, now: float) -> None:
         """Its settlement is confirmed; one that was given back may come again and shall run."""
-        tag, verdict = request.message.publisher_tag, request.verdict
-        if not tag or self._held.get(tag) is not request:
+        publish, verdict = (request.message.publisher_tag, request.delivery.queue), request.verdict
+        if self._held.get(publish) is not request:
             return
-        del self._held[tag]
+        del self._held[publish]
         while self._fresh and self._fresh[0][0] < now - FRESH:
             self._fresh.popleft()
         if verdict is not None and verdict.settlement is not Settlement.GIVE_BACK:
-            self._fresh.append((now, tag, verdict))
+            self._fresh.append((now, publish, verdict))
 
     def link_lost(self, now: float) -> None:
         """What was settled just now may not have outlived the broker."""
-        self._remembered = {tag: kept for tag, kept in self._remembered.items() if kept[0] > now}
-        for settled, tag, verdict in self._fresh:
+        self._remembered = {key: kept for key, kept in self._remembered.items() if kept[0] > now}
+        for settled, publish, verdict in self._fresh:
             if settled >= now - FRESH:
-                self._remembered[tag] = (now + REMEMBER, verdict)
+                self._remembered[publish] = (now + REMEMBER, verdict)
         self._fresh.clear()
 
-    def find(self, tag: str, now: float) -> Request | Verdict | None:
+    def find(self, tag: str, queue: str, now: float) -> Request | Verdict | None:
         """The request of this publish that is here, or the fate of one that has ended."""
-        if (request := self._held.get(tag)) is not None:
+        if (request := self._held.get((tag, queue))) is not None:
             return request
-        forget_at, verdict = self._remembered.pop(tag, (0.0, None))
+        forget_at, verdict = self._remembered.pop((tag, queue), (0.0, None))
         return verdict if forget_at > now else None

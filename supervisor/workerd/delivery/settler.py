@@ -25,10 +25,12 @@ class Settler:
     def __init__(self, table: Table, clock: Clock, on_settled: Callable[[], None]) -> None:
         self.table, self.clock, self.on_settled = table, clock, on_settled
         self.source: TaskSource | None = None
+        self.takes_back = False
+        """The broker takes what is unsettled back when a link is lost (AMQP)."""
 
     def attach(self, source: TaskSource) -> None:
         """A new link is up: send again what the last one did not confirm."""
-        self.source = source
+        self.source, self.takes_back = source, not source.survives_link
         for request in self.table.in_stage(Stage.SETTLING):
             if request.linked:
                 self._apply(request)
@@ -68,5 +70,7 @@ class Settler:
                 source.put_aside(request.delivery, verdict.reason, then)
 
     def _confirmed(self, request: Request) -> None:
+        if self.takes_back:
+            self.table.redeliveries.settled(request, self.clock.now())
         self.table.remove(request, self.clock.now())
         self.on_settled()

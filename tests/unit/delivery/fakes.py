@@ -118,7 +118,8 @@ class FakeDeath:
 
 def message(task_id: str = "id-1", task: str = "proj.add", **fields: Any) -> Message:
     body = fields.pop("body", b"[[], {}, {}]")
-    payload = msgspec.msgpack.encode(AmqpPayload({}, {}, body, "", "celery", False))
+    payload = fields.pop("payload", None)
+    payload = payload or msgspec.msgpack.encode(AmqpPayload({}, {}, body, "", "celery", False))
     return Message(
         id=task_id, task=task, protocol=2, payload=payload, content_type="application/json", **fields
     )

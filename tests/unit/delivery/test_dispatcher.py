@@ -17,6 +17,8 @@ from tests.unit.delivery.fakes import (
     message,
 )
 from workerd.delivery import Dispatcher, Stage, TaskOptions
+from workerd.delivery.outcome import DONE
+from workerd.delivery.redeliveries import Fates
 
 SUCCESS = {"state": "SUCCESS", "runtime": 0.5, "repr": "3", "store": True}
 
@@ -307,6 +309,21 @@ class TestBrokerThatForgot:
         assert new.settled == ["t2"]
         assert len(desk.pool.jobs) == 1
 
+    def test_one_publish_that_reached_two_queues_is_two_runs(self, desk: Desk) -> None:
+        content = message("a", publisher_tag="p")
+        desk.take(delivery("t1", content, queue="one"), delivery("t2", content, queue="two"))
+        assert len(desk.pool.jobs) == 2
+        desk.done(), desk.done()
+        assert desk.source.settled == ["t1", "t2"]
+
+    def test_a_message_without_a_publishers_tag_always_runs(self, desk: Desk) -> None:
+        content = message("a", payload=b'{"headers": {}}')
+        desk.take(delivery("t1", content))
+        desk.done()
+        self.crash(desk)
+        desk.take(delivery("t2", content, redelivered=True))
+        assert len(desk.pool.jobs) == 1
+
 
 class TestLinkOnAmqp:
     @pytest.fixture
@@ -392,6 +409,74 @@ class TestLinkOnAmqp:
         desk.clock.advance(601)
         desk.take(delivery("t2", message("a"), redelivered=True))
         assert len(desk.pool.jobs) == 1
+
+    def test_an_acknowledgement_that_was_lost_with_the_link_is_written_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")), delivery("t2", message("b", task="proj.strict")))
+        desk.done(), desk.done({"state": "FAILURE", "repr": "x"})
+        assert (desk.source.settled, len(desk.source.aside)) == (["t1"], 1)
+        new = self.reconnect(desk)
+        redelivered = (message("a"), message("b", task="proj.strict"))
+        desk.take(*(delivery(f"again {m.id}", m, redelivered=True) for m in redelivered))
+        assert desk.pool.jobs == []
+        assert (new.settled, new.aside) == (["again a", "again b"], [])
+
+    def test_a_settlement_is_unsure_for_ten_minutes_before_the_loss_too(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.done()
+        desk.clock.advance(601)
+        self.reconnect(desk)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+        assert len(desk.pool.jobs) == 1
+
+    def test_a_redelivery_over_a_link_that_was_not_lost_is_another_message(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.done()
+        desk.take(delivery("t2", message("a"), redelivered=True))  # another node has given it back
+        assert len(desk.pool.jobs) == 1
+
+    def test_what_was_given_back_runs_when_it_comes_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message("a")))
+        desk.done({"state": "REJECTED", "requeue": True})
+        self.reconnect(desk)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+        assert len(desk.pool.jobs) == 1
+
+    @pytest.mark.parametrize("losses", [1, 2])
+    def test_the_same_id_sent_anew_runs_also_when_the_link_is_lost_before(
+        self, desk: Desk, losses: int
+    ) -> None:
+        desk.take(delivery("t1", message("a")))
+        for _ in range(losses):
+            self.reconnect(desk)
+        desk.take(delivery("t2", message("a"), redelivered=True))
+        desk.done()
+        desk.take(delivery("x"), delivery("y"), delivery("t3", message("a")))  # it waits for a slot
+        self.reconnect(desk)
+        desk.done()
+        desk.take(delivery("t4", message("a"), redelivered=True))
+        assert [job.title for job in desk.pool.jobs] == ["proj.add[id-y]", "proj.add[a]"]
+
+    @pytest.mark.parametrize("ends", [False, True], ids=["goes on", "has ended"])
+    def test_an_early_acknowledged_run_whose_message_comes_again_is_not_repeated(
+        self, desk: Desk, ends: bool
+    ) -> None:
+        desk.take(delivery("t1", message("a", task="proj.early")))
+        new = self.reconnect(desk)
+        if ends:
+            desk.done()
+        desk.take(delivery("t2", message("a", task="proj.early"), redelivered=True))
+        assert new.settled == ["t2"]
+        assert len(desk.pool.jobs) == (0 if ends else 1)
+        while desk.pool.jobs:
+            desk.done()
+        assert len(desk.dispatcher.table) == 0
+
+    def test_no_more_settlements_are_kept_than_can_be_on_their_way(self) -> None:
+        fates = Fates(most=100)
+        for n in range(1000):
+            fates.add(b"%d" % (n % 150), DONE, now=float(n % 7))
+        assert len(fates) <= 100
+        assert len(fates.empty(7.0)) == 100
 
 
 def test_stages_tell_where_a_request_is(desk: Desk) -> None:
