@@ -12,6 +12,7 @@ import pytest
 from tests.support.daemon import Workerd, running
 
 Start = Callable[..., Workerd]
+Make = Callable[..., Workerd]
 
 
 @pytest.fixture

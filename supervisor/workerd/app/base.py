@@ -236,6 +236,10 @@ class App:
             found["backend"] = conf.result_backend
         if conf.worker_concurrency:
             found["size"] = (conf.worker_concurrency, conf.worker_concurrency)
+        if conf.worker_max_tasks_per_child:
+            found["max_tasks_per_child"] = conf.worker_max_tasks_per_child
+        if conf.worker_max_memory_per_child:
+            found["max_memory_per_child"] = f"{conf.worker_max_memory_per_child}kB"
         return found
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 Each has a default and a check of ``app.rules``.
 
-Units:   seconds.
+Units:   seconds; ``worker_max_memory_per_child`` is kB, as in Celery.
 """
 
 from __future__ import annotations
@@ -101,5 +101,7 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "task_time_limit": Setting(None, optional(limit)),
         "task_track_started": Setting(False, flag),
         "worker_concurrency": Setting(None, concurrency),
+        "worker_max_memory_per_child": Setting(None, optional(count)),
+        "worker_max_tasks_per_child": Setting(None, optional(count)),
     }
 )

@@ -96,8 +96,6 @@ NOT_HONOURED = frozenset(
         "worker_log_datefmt",
         "worker_log_format",
         "worker_lost_wait",
-        "worker_max_memory_per_child",
-        "worker_max_tasks_per_child",
         "worker_pool",
         "worker_pool_putlocks",
         "worker_pool_restarts",

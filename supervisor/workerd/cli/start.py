@@ -19,13 +19,26 @@ workerd -A proj start --size 2-8 -Q celery,mail --broker redis://localhost:6379/
 @common_options
 @daemon_options
 @click.option("--drain-timeout", type=Duration(), help="Longest drain at a stop.  [default: 10m]")
+@click.option("--max-tasks-per-child", metavar="N", help="Replace a child after N tasks.")
+@click.option("--max-memory-per-child", metavar="SIZE", help="Replace a child that has more after a task.")
 @click.option("--dry", is_flag=True, help="Read and check everything as for a start, and start nothing.")
-def command(common: Common, drain_timeout: float | None, dry: bool) -> int:
+def command(
+    common: Common,
+    drain_timeout: float | None,
+    max_tasks_per_child: str | None,
+    max_memory_per_child: str | None,
+    dry: bool,
+) -> int:
     """Run a daemon in the foreground.
 
     It ends by itself only for an error; stop it with `workerd stop`, Ctrl-C or SIGTERM, which all drain.
     """
-    layers = layers_of(common, **{"drain.timeout": drain_timeout})
+    flags = {
+        "drain.timeout": drain_timeout,
+        "max_tasks_per_child": max_tasks_per_child,
+        "max_memory_per_child": max_memory_per_child,
+    }
+    layers = layers_of(common, **flags)
     config = layers.config()
     for url in config.broker:
         checked_broker(url)

@@ -1,6 +1,7 @@
 """The settings of one daemon, typed.
 
-Units: seconds for times; counts for sizes.  Times may be written with a unit ("90s", "10m", "2h").
+Units: seconds for times; counts for sizes of pools; bytes for memory.  Times may be written with a unit
+("90s", "10m", "2h"), memory must be ("200MB", "1.5GB"; units of 1024).
 Errors: ValueError from the parsers here; ``config.load`` turns it into ConfigError with the place.
 """
 
@@ -18,6 +19,8 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg])(?:i?b)?", re.IGNORECASE)
+_BYTE_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 DEFAULT_POOL = "default"
@@ -60,6 +63,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     loglevel: LogLevel = "info"
     max_crashes: int = 3
     """Children that one message may kill before it is put aside in ``<queue>.dead``."""
+    max_tasks_per_child: int = 0
+    """Tasks that a child may begin before it is replaced; 0 for any number."""
+    max_memory_per_child: int = 0
+    """Bytes that a child may have after a task before it is replaced; 0 for any number."""
     boot_timeout: float = 60.0
     """Seconds for each start-up phase of a template and of a child."""
     lease: float = 30.0
@@ -95,6 +102,27 @@ def parse_count(value: Any) -> int:
     return int(value)
 
 
+def parse_count_or_none(value: Any) -> int:
+    """As ``parse_count``, with 0 for no limit."""
+    if str(value).strip() == "0":
+        return 0
+    try:
+        return parse_count(value)
+    except ValueError:
+        raise ValueError("write a whole number, 0 for no limit") from None
+
+
+def parse_bytes(value: Any) -> int:
+    """Bytes from a text such as ``200MB``, in units of 1024; 0 for no limit."""
+    text = str(value).strip()
+    if text == "0":
+        return 0
+    # A bare number is refused: Celery counts it in kB, others in bytes.
+    if (match := _BYTES.fullmatch(text)) is None:
+        raise ValueError("write a number with kB, MB or GB, such as 200MB, or 0 for no limit")
+    return int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
+
+
 def parse_size(value: Any) -> tuple[int, int]:
     """(lower, upper), at most ``MAX_SLOTS``, from ``4``, ``"4"``, ``"2-8"`` or ``[2, 8]``."""
     if isinstance(value, (list, tuple)) and len(value) == 2:
@@ -125,6 +153,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "queues": parse_names,
     "broker": parse_names,
     "max_crashes": parse_count,
+    "max_tasks_per_child": parse_count_or_none,
+    "max_memory_per_child": parse_bytes,
     "boot_timeout": parse_positive_duration,
     "lease": parse_positive_duration,
     "drain.timeout": parse_duration,

@@ -44,6 +44,8 @@ def recipe(worker: WorkController) -> Spec:
         name=config.name,
         path=tuple(entry for entry in sys.path if entry),
         boot_timeout=config.boot_timeout,
+        max_jobs=config.max_tasks_per_child or None,
+        max_memory=config.max_memory_per_child or None,
     )
 
 

@@ -18,6 +18,7 @@ from workerd.app.drafting import draft_of
 from workerd.app.settings import SETTINGS
 from workerd.app.settings_elsewhere import NOT_HONOURED
 from workerd.backends import BackendOptions
+from workerd.config import Layers
 from workerd.errors import ConfigError, ExitCode
 from workerd.protocol.moment import parse_moment
 
@@ -136,6 +137,9 @@ def test_the_daemon_gets_only_what_the_app_says() -> None:
         "size": (3, 3),
         "queues": ("x", "y"),
     }
+    recycling = App(worker_max_tasks_per_child=10, worker_max_memory_per_child=12_000).daemon_defaults()
+    config = Layers(()).below("app.conf", recycling).config()
+    assert (config.max_tasks_per_child, config.max_memory_per_child) == (10, 12_000 * 1024)
 
 
 def test_results_are_where_the_embedded_broker_is_unless_said_otherwise() -> None:

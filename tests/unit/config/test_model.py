@@ -9,7 +9,9 @@ import pytest
 from workerd.config.model import (
     Config,
     default_size,
+    parse_bytes,
     parse_count,
+    parse_count_or_none,
     parse_duration,
     parse_names,
     parse_positive_duration,
@@ -39,6 +41,26 @@ def test_a_time_is_a_number_of_seconds_or_has_a_unit(written: object, seconds: f
 def test_what_is_no_time_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="write seconds, or a number with ms, s, m, h or d"):
         parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("200MB", 200 << 20), ("1.5 GB", 3 << 29), ("64k", 65536), ("2gib", 2 << 30), (0, 0), ("0", 0)],
+)
+def test_memory_has_a_unit_of_1024(written: object, size: int) -> None:
+    assert parse_bytes(written) == size
+
+
+@pytest.mark.parametrize("written", ["", 200, "200", "many", "-1MB", "5 TB", True, None])
+def test_memory_without_a_unit_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="such as 200MB, or 0 for no limit"):
+        parse_bytes(written)
+
+
+def test_a_count_may_be_no_limit() -> None:
+    assert [parse_count_or_none(written) for written in (0, "0", "7", 7)] == [0, 0, 7, 7]
+    with pytest.raises(ValueError, match="0 for no limit"):
+        parse_count_or_none(-1)
 
 
 NAN, INF = float("nan"), float("inf")

@@ -1,0 +1,27 @@
+"""The app of the tests about memory: its tasks take some and keep it."""
+
+from __future__ import annotations
+
+import os
+
+from workerd import App
+
+app = App("hungry")
+KEPT: list[bytearray] = []
+
+
+def take(mb: int) -> bytearray:
+    """Memory that is really there: pages of zeros would be one page."""
+    return bytearray(os.urandom(1024)) * (mb * 1024)
+
+
+@app.task(name="hungry.pid")
+def pid() -> int:
+    return os.getpid()
+
+
+@app.task(name="hungry.leak")
+def leak(mb: int) -> int:
+    """What it takes stays in the child."""
+    KEPT.append(take(mb))
+    return os.getpid()

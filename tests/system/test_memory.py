@@ -1,0 +1,35 @@
+"""Limits of memory and of a child's life, in the daemon that a user starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.support.daemon import Workerd
+from tests.system.conftest import Make
+
+APP = "tests.support.apps.hungry"
+
+
+def test_children_are_replaced_after_so_many_tasks(make: Make) -> None:
+    daemon = make(app=APP).start("--max-tasks-per-child", "2", size="1")
+    with daemon.client() as app:
+        pids = Counter(app.send_task("hungry.pid").get(timeout=30) for _ in range(6))
+    assert list(pids.values()) == [2, 2, 2]
+    assert _quiet(daemon)
+    assert daemon.stop() == 0
+
+
+def test_a_child_that_has_too_much_after_a_task_is_replaced(make: Make) -> None:
+    daemon = make(app=APP).start(size="1", env={"WORKERD_MAX_MEMORY_PER_CHILD": "120MB"})
+    with daemon.client() as app:
+        slim = app.send_task("hungry.leak", (1,)).get(timeout=30)
+        assert app.send_task("hungry.leak", (150,)).get(timeout=30) == slim
+        assert app.send_task("hungry.pid").get(timeout=30) != slim
+    assert _quiet(daemon)
+    assert daemon.stop() == 0
+
+
+def _quiet(daemon: Workerd) -> bool:
+    """Nothing of it is a death or a trouble."""
+    found = daemon.status()
+    return found["tasks"]["cut_off"] == 0 and not found["pools"][0]["degraded"]
