@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from tests.support.eventually import eventually
+from tests.support.leaks import gone
 from workerd import App
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -133,8 +134,8 @@ class Workerd:
 
     def leaves_nothing(self) -> None:
         """No process that this daemon had is left, 10 s after its end."""
-        _, left = psutil.wait_procs([process for process in self._family if not _gone(process)], timeout=10)
-        left = [process for process in left if not _gone(process)]
+        _, left = psutil.wait_procs([process for process in self._family if not gone(process)], timeout=10)
+        left = [process for process in left if not gone(process)]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -171,14 +172,6 @@ class Workerd:
         """An app in the test's process that sends to this daemon's broker."""
         url = f"redis+socket://{self.home}/s/_broker/valkey.sock"
         return App("client", broker=self.broker or url, backend=self.backend or self.broker or url)
-
-
-def _gone(process: psutil.Process) -> bool:
-    """True also for a zombie: its parent was told, and nobody else can do more."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @contextmanager

@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 # Bytes in POSIX message queues, which nothing here uses; the kernel's default is 819,200.
 _MARK = resource.RLIMIT_MSGQUEUE
 _MARK_IN_PROC = "Max msgqueue size"
@@ -60,6 +62,14 @@ class LeakCheck:
     def close(self) -> None:
         """Unmark this process."""
         resource.setrlimit(_MARK, self._before)
+
+
+def gone(process: psutil.Process) -> bool:
+    """True also for a zombie: its parent was told, or is an init that may take its time."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def kill(leftovers: list[Leftover]) -> None:

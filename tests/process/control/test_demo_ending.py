@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.leaks import gone
 
 
 def home_of(demo: subprocess.Popen[str]) -> Path:
@@ -39,6 +40,6 @@ def test_a_demo_that_is_ended_leaves_nothing_running(signum: int) -> None:
         code = demo.wait(40.0)
 
     assert code == (-signum if signum == signal.SIGKILL else 128 + signum)
-    eventually(lambda: not [one for one in family if one.is_running()], within=40.0)
+    eventually(lambda: not [one for one in family if not gone(one)], within=40.0)
     assert home.exists() == (signum == signal.SIGKILL)
     shutil.rmtree(home, ignore_errors=True)
