@@ -16,7 +16,14 @@ from workerd_pool.contract import (
     Runner,
     Spec,
 )
-from workerd_pool.errors import PlatformError, PoolBusyError, PoolClosedError, PoolError, ProtocolError
+from workerd_pool.errors import (
+    LoadError,
+    PlatformError,
+    PoolBusyError,
+    PoolClosedError,
+    PoolError,
+    ProtocolError,
+)
 from workerd_pool.pool import Pool
 from workerd_pool.reaper import Reaper
 
@@ -25,6 +32,7 @@ __all__ = [
     "Death",
     "Job",
     "Listener",
+    "LoadError",
     "Loop",
     "PlatformError",
     "Pool",

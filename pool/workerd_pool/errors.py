@@ -19,5 +19,14 @@ class PlatformError(PoolError):
     """This kernel cannot carry the pool; the message says what is missing."""
 
 
+class LoadError(PoolError):
+    """Raised by an entry that knows itself why it cannot load: one line for people, told as it stands, and
+    the traceback to show with it, which may be empty."""
+
+    def __init__(self, reason: str, traceback: str = "") -> None:
+        super().__init__(reason, traceback)
+        self.reason, self.traceback = reason, traceback
+
+
 class ProtocolError(PoolError):
     """A frame breaks the rules: its sender is not to be trusted any more."""

@@ -247,7 +247,9 @@ class Reconciler:
         """Count the death unless it was wanted; the running children do not notice."""
         generation = template.generation
         if generation == self.generations.incoming and not template.wanted_dead:
-            self._fail(generation, f"its template: {death.cause}", template.traceback)
+            when = "its template" if template.was_ready else "while it imported the code"
+            reason = death.cause if template.told else f"{when}: {death.cause}"
+            self._fail(generation, reason, template.traceback)
         elif not template.wanted_dead:
             logger.warning("%s died: %s\n%s", template.name(), death.cause, template.traceback)
             self.template_budget.died(self._clock(), f"the template: {death.cause}", ready=template.was_ready)

@@ -22,6 +22,7 @@ from setproctitle import setproctitle
 
 from workerd_pool import child, frames, linux, quiet
 from workerd_pool.contract import Runner
+from workerd_pool.errors import LoadError
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL
 
@@ -73,6 +74,9 @@ class Template:
             module, _, name = init["entry"].partition(":")
             self._runner = getattr(importlib.import_module(module), name)(arg)
             header = frames.encode({"table": self._runner.table(), "threads": _other_threads()})
+        except LoadError as exc:
+            self._send(Kind.FAILED, [None, exc.reason, exc.traceback])
+            return False
         except BaseException as exc:  # noqa: BLE001 - the operator gets it, with its traceback
             self._send(Kind.FAILED, [None, f"{type(exc).__name__}: {exc}", traceback.format_exc()])
             return False

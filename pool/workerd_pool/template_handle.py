@@ -41,6 +41,7 @@ class TemplateHandle:
         self.wanted_dead = False  # its end is somebody's decision
         self.was_ready = False
         self.listening = True  # the loop reads its control socket
+        self.told = False  # what failed is its own word, and needs no explanation of ours
         self.failure = ""
         self.traceback = ""
         self._reaper = reaper

@@ -148,7 +148,7 @@ class Templates:
             if key is not None:
                 self._events.fork_failed(key, reason)
                 return
-            template.failure, template.traceback = reason, traceback
+            template.told, template.failure, template.traceback = True, reason, traceback
             template.apply(TemplateEvent.FAILED)
             self._expect_exit(template)
         else:

@@ -99,6 +99,8 @@ def test_a_restart_with_a_broken_app_setting_or_step_changes_nothing(make: Make,
 
     module.write_text("raise RuntimeError('broken code')\n")
     refused("broken code")
+    module.write_text(good + "app.conf.include = ['no_such_part']\n")
+    refused("no module 'no_such_part'")
     module.write_text(
         good + "from workerd import bootsteps\n"
         "class S(bootsteps.StartStopStep):\n    requires = ('Pol',)\n"
@@ -114,6 +116,33 @@ def test_a_restart_with_a_broken_app_setting_or_step_changes_nothing(make: Make,
     done = daemon.run("restart")
     assert done.returncode == 0, done.stdout + done.stderr
     assert daemon.status()["pid"] == daemon.pid
+    assert daemon.stop() == 0
+
+
+def test_a_reload_shows_of_a_broken_app_its_own_lines_alone(make: Make, short_dir: Path) -> None:
+    module = short_dir / "reloadapp.py"
+    good = "from workerd import App\napp = App('reloadapp')\n@app.task\ndef a(): ...\n"
+    module.write_text(good + "@app.task\ndef b(): ...\n")
+    daemon = make(app="reloadapp").start()
+
+    module.write_text(good + "1 / 0\n")
+    done = daemon.run("reload")
+    *trace, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert trace[1].endswith('reloadapp.py", line 5, in <module>')
+    assert "workerd_pool" not in done.stderr
+    assert last == (
+        "workerd: generation 2 failed: app module 'reloadapp' cannot be imported: ZeroDivisionError: division"
+        " by zero; mend the app; the old code goes on serving"
+    )
+    module.unlink()
+    done = daemon.run("reload")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "there is no module 'reloadapp'" in done.stderr
+
+    module.write_text(good)
+    done = daemon.run("reload")
+    assert done.stdout == "reloaded: generation 4 serves, with 1 task; no longer there: reloadapp.b\n"
     assert daemon.stop() == 0
 
 

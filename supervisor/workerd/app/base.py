@@ -5,7 +5,6 @@ Errors:  ConfigError for settings, task options and names; UnavailableError from
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import uuid
@@ -216,11 +215,6 @@ class App:
                 f"as root, accept_content must not hold {found[0]}, with which a message can run code",
                 "run as another user, or accept json only",
             )
-
-    def import_modules(self) -> None:
-        """Import the modules that the settings ``imports`` and ``include`` name."""
-        for name in (*self.conf.imports, *self.conf.include):
-            importlib.import_module(name)
 
     def daemon_zone(self) -> tzinfo:
         """The zone in which a worker of this app reads times without an offset."""

@@ -32,13 +32,31 @@ def find_app(where: str) -> App:
     return _named(module, attribute) if attribute else _only(module)
 
 
-def _imported(name: str) -> ModuleType:
+def load_app(where: str) -> App:
+    """``find_app``, and all the modules with its tasks."""
+    app = find_app(where)
+    import_modules(app)
+    return app
+
+
+def import_modules(app: App) -> None:
+    """Import the modules that the settings ``imports`` and ``include`` of ``app`` name."""
+    for name in (*app.conf.imports, *app.conf.include):
+        _imported(name, " (from the app's setting imports or include)")
+
+
+def _imported(name: str, whence: str = "") -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as exc:  # a stop that is asked for meanwhile is neither
         if isinstance(exc, ModuleNotFoundError) and exc.name and _is_or_holds(exc.name, name):
+            if name.endswith(".py"):
+                raise ConfigError(
+                    f"{name!r} is a file", f"name its module: {name.removesuffix('.py')}"
+                ) from exc
             raise ConfigError(
-                f"there is no module {exc.name!r}", f"run from the directory that has it, not {Path.cwd()}"
+                f"there is no module {exc.name!r}{whence}",
+                f"run from the directory that has it, not {Path.cwd()}",
             ) from exc
         text = "".join(traceback.format_exception(type(exc), exc, _app_part(exc.__traceback__)))
         raise AppImportError(

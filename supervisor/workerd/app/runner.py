@@ -1,6 +1,6 @@
 """The app's side of a pool child: what the template loads, and how a child runs one job.
 
-Errors:  ``load`` raises AppImportError and ConfigError; ``run`` raises nothing that a task does.
+Errors:  ``load`` raises LoadError with what an operator needs; ``run`` raises nothing that a task does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from workerd.app.base import App
 from workerd.app.followups import check_supported
-from workerd.app.loader import find_app
+from workerd.app.loader import find_app, import_modules
 from workerd.app.logs import set_up
 from workerd.app.outcome import Finish
 from workerd.app.receiving import bare_request, request_from
@@ -21,10 +21,12 @@ from workerd.app.reporting import ChildLink, lineage_of
 from workerd.app.request import Request
 from workerd.app.task import Task
 from workerd.app.trace import Run, failed, run_call
+from workerd.errors import ConfigError
 from workerd.protocol.exceptions import NotRegistered
 from workerd.protocol.incoming import open_payload
 from workerd.protocol.result import make_meta
 from workerd.protocol.states import STARTED
+from workerd_pool import LoadError
 
 Report = tuple[dict[str, Any], bytes]
 
@@ -55,8 +57,14 @@ class LoadArgument(msgspec.Struct, kw_only=True):
 
 
 def load(arg: bytes) -> AppRunner:
-    """Import the app that ``arg`` (LoadArgument in msgpack) names."""
-    wanted = msgspec.msgpack.decode(arg, type=LoadArgument)
+    """Import the app that ``arg`` (LoadArgument in msgpack) names.  Raises the pool's LoadError."""
+    try:
+        return AppRunner(_loaded(msgspec.msgpack.decode(arg, type=LoadArgument)))
+    except ConfigError as exc:
+        raise LoadError(str(exc), getattr(exc, "traceback", "")) from exc
+
+
+def _loaded(wanted: LoadArgument) -> App:
     app = find_app(wanted.app)
     if wanted.broker:
         app.conf.broker_url = wanted.broker
@@ -66,9 +74,9 @@ def load(arg: bytes) -> AppRunner:
         app.conf.result_backend = wanted.backend or "disabled"
     app.hostname = wanted.hostname or app.hostname
     set_up(app.frames, wanted.loglevel)
-    app.import_modules()
+    import_modules(app)
     app.check_safe()
-    return AppRunner(app)
+    return app
 
 
 class AppRunner:

@@ -12,13 +12,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from workerd import paths
-from workerd.app import App, find_app
+from workerd.app import App, load_app
 from workerd.backends.url import EMBEDDED, shown
 from workerd.bootsteps.order import Roster, boot_order, edges_of
 from workerd.bootsteps.steps import alias_of
 from workerd.cli.clientapp import NO_APP, with_settings
 from workerd.cli.common import Common
 from workerd.cli.settings import layers_of
+from workerd.cli.table import counted
 from workerd.config import Config
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.transport.urls import checked_backend, checked_broker
@@ -58,8 +59,8 @@ class Checks:
         """The app can be imported, if one is named."""
         if not self._config.app:
             raise ConfigError("no app is named", "say which one: workerd -A proj check")
-        self._app = find_app(self._config.app)
-        return f"{self._config.app}: {len(self._app.tasks)} tasks"
+        self._app = load_app(self._config.app)
+        return f"{self._config.app}: {counted(len(self._app.tasks), 'task')}"
 
     def steps(self) -> str | None:
         """The steps of both blueprints can be ordered; None when the app that may add some is missing."""

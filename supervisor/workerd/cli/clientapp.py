@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workerd.app import App, find_app
+from workerd.app import App, load_app
 from workerd.cli.common import Common
 from workerd.cli.settings import layers_of
 from workerd.config import Layers
@@ -19,7 +19,7 @@ def client_app(common: Common) -> App:
     """
     layers = layers_of(common)
     name = layers.config().app
-    app = with_settings(find_app(name) if name else App(NO_APP), layers)
+    app = with_settings(load_app(name) if name else App(NO_APP), layers)
     for url in app.broker.urls("broker_write_url"):
         checked_broker(url)
     checked_backend(app.backend_url())

@@ -70,8 +70,10 @@ class Listener:
 
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""
-        self.worker.dispatcher.default.tasks = {name: options_of(name, row) for name, row in table.items()}
-        self.worker.reloads.succeeded(generation, len(table))
+        lane = self.worker.dispatcher.default
+        gone = sorted(lane.tasks.keys() - table.keys())
+        lane.tasks = {name: options_of(name, row) for name, row in table.items()}
+        self.worker.reloads.succeeded(generation, len(table), gone)
         self.worker.check_ready()
         self.worker.dispatcher.pump()
 

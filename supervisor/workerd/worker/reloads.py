@@ -6,10 +6,13 @@ Units: ``at`` is Unix time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 logger = logging.getLogger(__name__)
+
+SHOWN = 10
+"""Names of tasks in one line, at most."""
 
 Done = Callable[[bool, str, str], None]
 
@@ -43,9 +46,12 @@ class Reloads:
         self.waiting += self.queued
         self.queued = []
 
-    def succeeded(self, generation: int, tasks: int) -> None:
+    def succeeded(self, generation: int, tasks: int, gone: Sequence[str] = ()) -> None:
+        """``gone`` are the tasks that the generation before had and this one has not."""
         first, self.up = self.up == 0, generation
         self.last = f"generation {generation} serves, with {tasks} task{'s' * (tasks != 1)}"
+        if gone:
+            self.last += f"; no longer there: {_listed(gone)}"
         self.traceback = ""
         logger.info("%s: %s", "Pool up" if first else "Reloaded", self.last)
         if first:
@@ -59,7 +65,8 @@ class Reloads:
             return
         self.last = f"generation {generation} failed: {reason}"
         self.traceback = traceback
-        logger.error("Reload failed, generation %d goes on serving: %s\n%s", self.up, reason, traceback)
+        text = f"{reason}\n{traceback}".strip()
+        logger.error("Reload failed, generation %d goes on serving: %s", self.up, text)
         self._end(False)
 
     def overtaken(self, by: str) -> None:
@@ -73,3 +80,8 @@ class Reloads:
         for done in waiting:
             done(ok, self.last, self.traceback)
         self.on_end(ok)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -19,9 +19,11 @@ from workerd.errors import ConfigError, ExitCode
 from workerd.paths import control_socket, ensure_dir, runtime_dir
 from workerd.transport.urls import checked_backend, checked_broker
 from workerd.worker import again, logs
+from workerd.worker.broker import needs_embedded
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
 from workerd.worker.controller import STEPS as WORKER_STEPS
 from workerd.worker.controller import WorkController
+from workerd.worker.embedded import find_server
 from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
 
@@ -89,7 +91,8 @@ def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool
 def try_start(layers: Layers, config: Config) -> int:
     """Read the app, its settings and its steps as a start does; raise what a start would."""
     app = import_app(config.app)
-    with_app(layers, app)
+    if needs_embedded(with_app(layers, app)):
+        find_server()
     Blueprint(name="Worker", default_steps=WORKER_STEPS, steps=app.steps["worker"]).plan()
     Blueprint(name="Consumer", default_steps=CONSUMER_STEPS, steps=app.steps["consumer"]).plan()
     return ExitCode.OK
@@ -107,8 +110,8 @@ def with_app(layers: Layers, app: App) -> Config:
 def import_app(name: str) -> App:
     """The App that the daemon serves, and that this user may serve."""
     # Loading kombu and the app takes most of the start; a verb that only talks to a daemon never comes here.
-    from workerd.app.loader import find_app  # noqa: PLC0415
+    from workerd.app.loader import load_app  # noqa: PLC0415
 
-    app = find_app(name)
+    app = load_app(name)
     app.check_safe()
     return app

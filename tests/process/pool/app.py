@@ -16,7 +16,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from workerd_pool import Report
+from workerd_pool import LoadError, Report
 
 Outcome = tuple[dict[str, Any], bytes]
 
@@ -200,6 +200,8 @@ def load(arg: bytes) -> Runner:
     options = json.loads(arg or b"{}")
     if options.get("broken"):
         raise ImportError("no module named nonsense")
+    if reason := options.get("refuses"):
+        raise LoadError(reason, "app.py, line 3")
     if options.get("exits"):
         sys.exit(3)
     if options.get("dies"):

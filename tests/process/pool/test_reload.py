@@ -113,6 +113,13 @@ def test_a_missing_entry_is_told(rig: Rig) -> None:
     assert "has no attribute 'nothing'" in rig.notes.failed[0][1]
 
 
+def test_an_entry_that_knows_why_it_cannot_load_is_quoted(rig: Rig) -> None:
+    rig.boot(1)
+    rig.pool.reload(spec_of(refuses="the app is broken; mend it"))
+    rig.until(lambda: rig.notes.failed)
+    assert rig.notes.failed == [(2, "the app is broken; mend it", "app.py, line 3")]
+
+
 def test_the_last_of_several_reloads_wins(rig: Rig) -> None:
     rig.boot(2)
     for version in (2, 3, 4):
@@ -143,7 +150,7 @@ def test_a_reload_survives_the_death_of_its_template(rig: Rig) -> None:
     new = next(t["pid"] for t in rig.pool.info()["templates"] if t["generation"] == 2)
     os.kill(new, signal.SIGKILL)
     rig.until(lambda: rig.notes.failed)
-    assert rig.notes.failed == [(2, "its template: killed by signal 9 (SIGKILL)", "")]
+    assert rig.notes.failed == [(2, "while it imported the code: killed by signal 9 (SIGKILL)", "")]
     assert rig.run("echo")[0]["version"] == 1
 
 
@@ -177,7 +184,7 @@ def test_a_template_that_does_not_finish_its_import_is_dumped_and_killed(
     rig.boot(1)
     rig.pool.reload(spec_of(slow_import=60, boot_timeout=0.5))
     rig.until(lambda: rig.notes.failed)
-    assert rig.notes.failed[0][1] == "its template: not READY within 0.5s"
+    assert rig.notes.failed[0][1] == "while it imported the code: not READY within 0.5s"
     assert "in load" in capfd.readouterr().err  # faulthandler's stack of the import
 
 

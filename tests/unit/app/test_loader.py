@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workerd.app import find_app
+from workerd.app import find_app, load_app
 from workerd.errors import AppImportError, ConfigError
 
 Write = Callable[[str, str], None]
@@ -64,6 +64,7 @@ def test_several_apps_are_an_error_that_names_them(write: Write) -> None:
         ("", "names no app"),
         ("a/b.py", "names no app"),
         ("found_absent", "no module 'found_absent'"),
+        ("found_none.py", "'found_none.py' is a file; name its module: found_none"),
         ("found_none", "has no App"),
         ("found_none:nothing", "is missing"),
         ("found_none:value", "is no App but int"),
@@ -87,3 +88,20 @@ def test_an_app_that_exits_at_import_is_an_import_error(write: Write) -> None:
     write("found_exit.py", "raise SystemExit(0)\n")
     with pytest.raises(AppImportError, match="SystemExit"):
         find_app("found_exit")
+
+
+def test_an_app_is_loaded_with_the_modules_that_it_names(write: Write) -> None:
+    write("found_whole.py", APP + "app = App('whole', include=['found_part'])\n")
+    write("found_part.py", "from found_whole import app\n@app.task\ndef t(): ...\n")
+    assert "found_part.t" in load_app("found_whole").tasks
+
+
+def test_a_module_that_an_app_names_is_the_apps_error(write: Write) -> None:
+    write("found_holey.py", APP + "app = App('holey', include=['found_hole'])\n")
+    with pytest.raises(
+        ConfigError, match=r"no module 'found_hole' .from the app's setting imports or include"
+    ):
+        load_app("found_holey")
+    write("found_hole.py", "1 / 0\n")
+    with pytest.raises(AppImportError, match="'found_hole' cannot be imported: ZeroDivisionError"):
+        load_app("found_holey")

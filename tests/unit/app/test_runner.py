@@ -15,7 +15,8 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from tests.unit.app.mail import body, memory_app, run, sent
 from workerd import App, Ignore, Reject, Task
 from workerd.app.runner import TABLE, AppRunner, load
-from workerd.errors import AppImportError, ConfigError, UnavailableError
+from workerd.errors import UnavailableError
+from workerd_pool import LoadError
 
 
 @pytest.fixture
@@ -497,9 +498,10 @@ def test_load_imports_the_app_and_takes_the_daemons_word_for_servers(
 def test_load_tells_a_missing_app_from_a_broken_one(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_proj.py").write_text("import os\n1 / 0\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="no module 'absent_proj'"):
+    with pytest.raises(LoadError, match="no module 'absent_proj'") as missing:
         load(msgspec.msgpack.encode({"app": "absent_proj"}))
-    with pytest.raises(AppImportError) as caught:
+    assert missing.value.traceback == ""
+    with pytest.raises(LoadError) as caught:
         load(msgspec.msgpack.encode({"app": "broken_proj"}))
-    assert "ZeroDivisionError" in caught.value.what
+    assert "ZeroDivisionError" in caught.value.reason
     assert caught.value.traceback.splitlines()[1].endswith('broken_proj.py", line 2, in <module>')

@@ -34,10 +34,18 @@ def test_a_good_app_passes_and_nothing_is_created(place: Path, capsys: pytest.Ca
     assert main(["-A", "checked", "check"]) == 0
 
     told = rows(capsys)
-    assert told["app"] == "app       ok      checked: 1 tasks"
+    assert told["app"] == "app       ok      checked: 1 task"
     assert "Worker: Hub, Timer," in told["steps"] and "Consumer: Connection," in told["steps"]
     assert "embedded: not running" in told["broker"]
     assert not (place / "state").exists() and not (place / "run").exists()
+
+
+def test_a_module_of_the_app_that_is_missing_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_app(place, "checked", "from workerd import App\napp = App('checked', include=['nomod'])\n")
+
+    assert main(["-A", "checked", "check"]) == 78
+
+    assert "FAILED  there is no module 'nomod' (from the app's setting" in rows(capsys)["app"]
 
 
 def test_an_app_that_cannot_be_imported_is_shown_once_and_the_rest_is_checked(

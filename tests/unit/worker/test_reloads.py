@@ -50,6 +50,14 @@ def test_who_asked_hears_of_the_reload_that_began_after_the_request(told: Told) 
     assert told.facts == [("b", False, "generation 3 failed: bad code"), False]
 
 
+def test_tasks_that_the_new_code_has_not_are_named(told: Told) -> None:
+    told.ask("a")
+    told.reloads.begun()
+    told.reloads.succeeded(2, 1, [f"proj.t{number:02}" for number in range(12)])
+    first_ten = ", ".join(f"proj.t{number:02}" for number in range(10))
+    assert told.reloads.last == (f"generation 2 serves, with 1 task; no longer there: {first_ten} and 2 more")
+
+
 def test_a_stop_tells_everyone_who_waits(told: Told) -> None:
     told.ask("a")
     told.reloads.begun()
