@@ -39,7 +39,8 @@ class WorkerdError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.hint}" if self.hint else self.what
+        # What a library said often ends with a full stop.
+        return f"{self.what.removesuffix('.')}; {self.hint}" if self.hint else self.what
 
 
 class UsageError(WorkerdError):

@@ -16,7 +16,12 @@ from pathlib import Path
 
 from workerd.errors import ConfigError, PermissionDeniedError
 
+DEFAULT_NAME = "main"
+"""The daemon that is meant where none is named."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+_ELSEWHERE = "set WORKERD_STATE_DIR and WORKERD_RUNTIME_DIR to directories of your own"
 
 # struct sockaddr_un holds 108 bytes and the last one is the terminating zero.
 MAX_SOCKET_PATH = 107
@@ -95,14 +100,14 @@ def ensure_dir(path: Path, mode: int = 0o750) -> Path:
     except PermissionError as exc:
         raise PermissionDeniedError(f"cannot create {path}: {exc.strerror}", _writable_hint(path)) from exc
     except OSError as exc:
-        raise ConfigError(f"cannot create {path}: {exc.strerror}", "name another directory") from exc
+        raise ConfigError(f"cannot create {path}: {exc.strerror}", _ELSEWHERE) from exc
     if not os.access(path, os.W_OK | os.X_OK):
         raise PermissionDeniedError(f"cannot write to {path}", _writable_hint(path))
     return path
 
 
 def _writable_hint(path: Path) -> str:
-    return f"run as the user that owns {path.parent}, or set WORKERD_STATE_DIR and WORKERD_RUNTIME_DIR"
+    return f"run as the user that owns {path.parent}, or {_ELSEWHERE}"
 
 
 def _root(ours: str, systemds: str) -> Path | None:

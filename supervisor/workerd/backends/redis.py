@@ -22,13 +22,14 @@ import redis.exceptions
 from workerd.backends.base import BackendOptions, Meta, pending
 from workerd.backends.redis_client import open_client
 from workerd.backends.redis_patience import Patience
-from workerd.backends.url import shown, unreachable_hint
-from workerd.errors import UnavailableError
+from workerd.backends.url import unreachable
 from workerd.protocol import exceptions
 from workerd.protocol.result import task_key
 from workerd.protocol.states import READY_STATES, SUCCESS
 
 LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+
+_WHAT = "result backend"
 
 # A subscription that died without a sign is found by reading the key again this often.
 SILENCE = 30.0
@@ -94,7 +95,7 @@ class RedisBackend:
                 meta = self._look(task_id, deadline) or self._watch(task_id, deadline, outage)
             except LOST as exc:
                 if not outage.wait(deadline):
-                    raise self._unavailable(exc) from exc
+                    raise unreachable(_WHAT, self.url, exc)  # noqa: B904 (it carries its cause)
                 meta = None
             if meta is not None:
                 return meta
@@ -141,12 +142,7 @@ class RedisBackend:
         try:
             yield
         except LOST as exc:
-            raise self._unavailable(exc) from exc
-
-    def _unavailable(self, exc: Exception) -> UnavailableError:
-        return UnavailableError(
-            f"result backend {shown(self.url)} cannot be reached: {exc}", unreachable_hint(self.url)
-        )
+            raise unreachable(_WHAT, self.url, exc)  # noqa: B904 (it carries its cause)
 
 
 class _Outage:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from workerd.paths import embedded_url
+import os
+import socket
+from pathlib import Path
+
+from workerd.errors import PermissionDeniedError, UnavailableError, WorkerdError
+from workerd.paths import embedded_socket, embedded_url
 from workerd.urls import masked
 
 EMBEDDED = "embedded"
@@ -18,8 +23,37 @@ def shown(url: str) -> str:
     return masked(url)
 
 
-def unreachable_hint(url: str) -> str:
-    """What to do when nothing answers at ``url``."""
-    if resolve(url) == embedded_url():
-        return "start it with `workerd start`"
-    return "check that the server runs and that the URL is right"
+def unreachable(what: str, url: str, exc: BaseException) -> WorkerdError:
+    """The error to raise when ``exc`` says that ``what`` (a broker, a backend) does not answer at ``url``.
+
+    Its cause is ``exc``, unless it is known well enough for a traceback without the libraries' own.
+    """
+    if resolve(url) == embedded_url() and (known := _embedded_trouble(embedded_socket())) is not None:
+        known.__suppress_context__ = True
+        return known
+    error = UnavailableError(
+        f"{what} {shown(url)} cannot be reached: {exc}",
+        "check that the server runs and that the URL is right",
+    )
+    error.__cause__ = exc
+    return error
+
+
+def _embedded_trouble(path: Path) -> WorkerdError | None:
+    """Why a client cannot reach the embedded broker at ``path``; None when something listens there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(os.fspath(path))
+        except PermissionError:
+            return PermissionDeniedError(
+                f"this user may not use the embedded broker at {path}", "run as the daemon's user, or as root"
+            )
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return UnavailableError(
+                f"the embedded broker does not run (nothing listens at {path})",
+                "start a daemon with `workerd -A APP start`",
+            )
+        except OSError:
+            return None
+    return None

@@ -12,7 +12,7 @@ import click
 
 from workerd.cli.report import reported
 from workerd.control.client import ControlClient
-from workerd.paths import control_socket
+from workerd.paths import DEFAULT_NAME, control_socket
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -62,7 +62,7 @@ class Common:
             from workerd.cli.settings import layers_of  # noqa: PLC0415
 
             return layers_of(self).config().name
-        return self.name or os.environ.get("WORKERD_NAME") or "main"
+        return self.name if self.name is not None else os.environ.get("WORKERD_NAME", DEFAULT_NAME)
 
     def client(self) -> ControlClient:
         """A client of that daemon's control socket."""

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(ExitCode.USAGE)
     except click.UsageError as exc:
         path = exc.ctx.command_path if exc.ctx is not None else "workerd"
-        complain(f"{exc.format_message()} See `{path} --help`.")
+        complain(f"{_sentence(exc.format_message())} See `{path} --help`.")
         return int(ExitCode.USAGE)
     except click.Abort:
         return INTERRUPTED
@@ -74,3 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as exc:  # of what click itself has printed
         return ended_by(exc)
     return code if isinstance(code, int) else 0
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."

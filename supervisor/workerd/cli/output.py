@@ -1,10 +1,12 @@
-"""Standard output that cannot be written: closed (``>&-``), full, or a pipe that nobody reads."""
+"""Standard output and error that cannot be written: closed (``>&-``), full, or a pipe that nobody reads."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+
+import click
 
 from workerd.errors import ExitCode
 
@@ -23,6 +25,15 @@ def finish() -> None:
     """Write what is left; what cannot be written is an OSError here and not at the interpreter's end."""
     if sys.stdout is not None:
         sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Write ``text`` to stderr; where that cannot be written, the exit code alone tells."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        # Python would try once more at its end, and then exit with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def failed(exc: OSError) -> tuple[int, str] | None:

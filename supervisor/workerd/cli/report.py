@@ -28,7 +28,7 @@ def reported(debug: bool, verb: Callable[[], Any]) -> int:
         if debug:
             traceback.print_exc()
         elif text := getattr(exc, "traceback", ""):
-            click.echo(text.rstrip(), err=True)
+            output.tell(text.rstrip())
         complain(str(exc))
         return int(exc.exit_code)
     except KeyboardInterrupt:
@@ -55,4 +55,4 @@ def ended_by(exc: Exception) -> int:
 
 def complain(text: str) -> None:
     """One line on stderr."""
-    click.echo(f"workerd: {' '.join(text.split())}", err=True)
+    output.tell(f"workerd: {' '.join(text.split())}")

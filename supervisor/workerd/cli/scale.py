@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from workerd.cli.common import Common, common_options, example
+from workerd.cli.table import counted
 
 _EXAMPLE = """
 workerd scale 8
@@ -23,4 +24,4 @@ def command(common: Common, spec: str) -> None:
     """
     size = common.client().call("scale", spec=spec)
     bounds = f"{size['lower']}-{size['upper']}" if size["lower"] != size["upper"] else f"{size['lower']}"
-    click.echo(f"size {bounds}: {size['wanted']} slots wanted, {size['was']} before")
+    click.echo(f"size {bounds}: {counted(size['wanted'], 'slot')} wanted, {size['was']} before")

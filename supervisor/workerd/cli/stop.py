@@ -11,12 +11,15 @@ from workerd.cli.common import Common, common_options, example
 from workerd.cli.ending import wait_for_end
 from workerd.cli.settings import Duration
 from workerd.control.client import HungUpError
+from workerd.errors import ExitCode
 
 _EXAMPLE = """
 workerd stop
 workerd stop --timeout 30s
 workerd stop --now
 """
+
+_MEANING: dict[int, str] = {ExitCode.GIVEN_BACK: ": what had not finished was given back to the broker"}
 
 
 @click.command(epilog=example(_EXAMPLE))
@@ -42,7 +45,7 @@ def command(common: Common, now: bool, timeout: float | None) -> int:
         raise
     wait_for_end(int(stream.value["pid"]))
     code = int(stream.value["code"])
-    click.echo("stopped" if code == 0 else f"stopped with exit code {code}")
+    click.echo("stopped" if code == 0 else f"stopped with exit code {code}{_MEANING.get(code, '')}")
     return code
 
 

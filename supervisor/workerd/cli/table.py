@@ -23,6 +23,11 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield from _pool(pool)
 
 
+def counted(number: int, what: str) -> str:
+    """``1 slot``, ``2 slots``."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def span(seconds: float) -> str:
     """``93784`` as ``1d 2h``: the two largest units that are not zero."""
     left, parts = int(seconds), []

@@ -65,7 +65,10 @@ class Layers:
             for key, value in layer.values.items():
                 flat[key] = _parsed(key, value, layer.source)
         config = _convert(flat, self)
-        check_name(config.name)
+        try:
+            check_name(config.name)
+        except ConfigError as exc:
+            raise _wrong("name", config.name, self.source("name"), exc.hint) from exc
         return config
 
 
@@ -92,7 +95,13 @@ def config_file(name: str) -> Path | None:
         base = os.environ.get("XDG_CONFIG_HOME")
         root = (Path(base) if base else Path.home() / ".config") / "workerd"
     file = root / f"{check_name(name)}.toml"
-    return file if file.is_file() else None
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass  # who reads it is told what is wrong with it
+    return file
 
 
 def _from_environ(environ: Mapping[str, str]) -> Layer:
@@ -111,7 +120,9 @@ def _from_file(file: Path) -> Layer:
     try:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except PermissionError as exc:
-        raise PermissionDeniedError(f"cannot read {file}", "check its owner and mode") from exc
+        raise PermissionDeniedError(
+            f"cannot read {file}: {exc.strerror}", "check its owner and mode, and those of its directory"
+        ) from exc
     except OSError as exc:
         raise ConfigError(
             f"cannot read {file}: {exc.strerror}", "name an existing file with --config"
@@ -142,7 +153,11 @@ def _parsed(key: str, value: Any, source: str) -> Any:
     try:
         return PARSERS[key](value) if key in PARSERS else value
     except (ValueError, TypeError) as exc:
-        raise ConfigError(f"setting {key!r} in {source} cannot be {value!r}", str(exc)) from exc
+        raise _wrong(key, value, source, str(exc)) from exc
+
+
+def _wrong(key: str, value: Any, source: str, hint: str) -> ConfigError:
+    return ConfigError(f"setting {key!r} from {source} cannot be {value!r}", hint)
 
 
 def _convert(flat: Mapping[str, Any], layers: Layers) -> Config:
@@ -152,4 +167,5 @@ def _convert(flat: Mapping[str, Any], layers: Layers) -> Config:
         return msgspec.convert(top, Config, strict=False)
     except msgspec.ValidationError as exc:
         key = str(exc).rpartition("`$.")[2].rstrip("`").partition("[")[0]
-        raise ConfigError(f"setting {key!r} in {layers.source(key)} is wrong", str(exc)) from exc
+        hint = str(exc).partition(" - at ")[0]
+        raise _wrong(key, layers.get(key), layers.source(key), hint) from exc

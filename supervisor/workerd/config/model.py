@@ -11,9 +11,11 @@ import math
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
+
+from workerd.paths import DEFAULT_NAME
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -50,7 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     app: str = ""
     """Where the App is: ``module``, ``module:attribute`` or ``package.module``."""
-    name: str = "main"
+    name: str = DEFAULT_NAME
     """The daemon's name: its socket, its state and its part of the node name."""
     broker: tuple[str, ...] = ("embedded",)
     """Broker URLs, tried in order; ``embedded`` is the Valkey server that workerd runs itself."""
@@ -140,12 +142,20 @@ def parse_size(value: Any) -> tuple[int, int]:
 
 def parse_names(value: Any) -> tuple[str, ...]:
     """A tuple of words from ``"a,b"`` or ``["a", "b"]``; an empty list is the default's way to say none."""
-    if not isinstance(value, str):
+    if isinstance(value, (list, tuple)):
         return tuple(str(word).strip() for word in value)
-    names = tuple(word.strip() for word in value.split(",") if word.strip())
+    names = tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else ()
     if not names:
-        raise ValueError("names nothing")
+        raise ValueError("write one name or more, with commas between them")
     return names
+
+
+def parse_level(value: Any) -> str:
+    """A log level, in lower case."""
+    level = str(value).lower()
+    if level not in get_args(LogLevel):
+        raise ValueError(f"write one of {', '.join(get_args(LogLevel))}")
+    return level
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {
@@ -159,5 +169,5 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "lease": parse_positive_duration,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,
-    "loglevel": lambda value: str(value).lower(),
+    "loglevel": parse_level,
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workerd.errors import ExitCode, PermissionDeniedError, UnavailableError, WorkerdError
+from workerd.paths import DEFAULT_NAME
 
 _CONNECT_TIMEOUT = 5.0
 
@@ -107,7 +108,7 @@ class ControlClient:
             return PermissionDeniedError(
                 f"this user may not talk to the daemon {name!r} ({self.path})", "run as its user, or as root"
             )
-        if isinstance(exc, FileNotFoundError):
+        if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
             why = f"no socket at {self.path}"
         elif isinstance(exc, ConnectionRefusedError):
             why = f"nothing listens at {self.path}"
@@ -115,8 +116,9 @@ class ControlClient:
             return UnavailableError(
                 f"the daemon {name!r} does not answer at {self.path}: {exc}", "see its log"
             )
+        flag = "" if name == DEFAULT_NAME else f" --name {name}"
         return UnavailableError(
-            f"no daemon named {name!r} runs ({why})", f"start it with `workerd start --name {name}`"
+            f"no daemon named {name!r} runs ({why})", f"start it with `workerd -A APP start{flag}`"
         )
 
 

@@ -7,7 +7,7 @@ import re
 from workerd.config.model import MAX_SLOTS
 from workerd.errors import UsageError
 
-_SPEC = re.compile(r"(?P<sign>[+-])?(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?")
+_SPEC = re.compile(r"(?P<sign>[+-])?(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?")
 
 
 def scaled(bounds: tuple[int, int], spec: str) -> tuple[int, int]:

@@ -65,7 +65,7 @@ class Conductor:
     def _(self, command: do.BeginDrain) -> None:
         worker = self.worker
         self._deadline = worker.clock.now() + worker.drain_timeout
-        logger.info("Draining: at most %.0f seconds", worker.drain_timeout)
+        _log_drain(worker)
         worker.reloads.overtaken("the daemon is restarting" if worker.life.restart else STOPPING)
         self._set_alarm(worker.drain_timeout, Event.DEADLINE)
         self._ticker = worker.hub.call_repeatedly(1.0, self._tick)
@@ -183,6 +183,13 @@ class Conductor:
         logger.warning("Refused: %s", command.reason)
         if self.worker.state not in UP:
             self.worker.reloads.overtaken(command.reason)
+
+
+def _log_drain(worker: WorkController) -> None:
+    left = f"at most {worker.drain_timeout:.0f} seconds"
+    if titles := ", ".join(waiting_for(list(worker.dispatcher.table))):
+        left += f" for {titles}; `workerd stop --now` or a second signal ends it sooner"
+    logger.info("Draining: %s", left)
 
 
 def _nothing() -> None:

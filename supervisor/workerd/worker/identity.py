@@ -4,7 +4,8 @@ Work in flight on Redis is filed under an *owner*: one incarnation of one daemon
 give the work of an older one back at once, but only with proof that the older one is dead: the flock on the
 state directory, which dies with its holder, and the owner that was recorded under it.
 
-Errors: TakenError when another live daemon holds the state directory; PermissionDeniedError.
+Errors: TakenError when another live daemon holds the state directory; PermissionDeniedError; WorkerdError
+when the disk is full.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import uuid
 from pathlib import Path
 
 from workerd.control.lock import NameLock
+from workerd.errors import WorkerdError
 from workerd.paths import ensure_dir, state_dir
 
 logger = logging.getLogger(__name__)
@@ -74,5 +76,8 @@ class Identity:
 
     def _write(self, owners: tuple[str, ...]) -> None:
         fresh = self._record.with_suffix(".new")
-        fresh.write_text(json.dumps(owners), encoding="utf-8")
-        fresh.replace(self._record)
+        try:
+            fresh.write_text(json.dumps(owners), encoding="utf-8")
+            fresh.replace(self._record)
+        except OSError as exc:
+            raise WorkerdError(f"cannot write {fresh}: {exc.strerror}", "make room on that disk") from exc

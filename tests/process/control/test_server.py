@@ -225,8 +225,13 @@ def test_no_daemon_is_one_clear_line(path: Path) -> None:
         ControlClient(path).call("ping")
 
     assert str(caught.value) == (
-        f"no daemon named 'main' runs (no socket at {path}); start it with `workerd start --name main`"
+        f"no daemon named 'main' runs (no socket at {path}); start it with `workerd -A APP start`"
     )
+
+
+def test_a_daemon_of_another_name_is_started_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="start it with `workerd -A APP start --name mail`"):
+        ControlClient(tmp_path / "mail" / "control.sock").call("ping")
 
 
 def test_a_socket_that_this_user_may_not_open_is_one_clear_line(

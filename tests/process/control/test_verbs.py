@@ -109,7 +109,7 @@ def test_stop_counts_down_and_ends_with_the_daemons_code(
     assert served.daemon.asked == [("stop", False, 60.0)]
     out = capsys.readouterr().out
     assert "draining: waiting for proj.add[4f2a] (60 s left)\n" in out
-    assert out.endswith("stopped with exit code 75\n")
+    assert out.endswith("stopped with exit code 75: what had not finished was given back to the broker\n")
 
 
 def test_a_reload_that_fails_shows_the_apps_traceback_and_exits_1(

@@ -41,6 +41,8 @@ def test_the_version_is_printed(argv: list[str], capsys: pytest.CaptureFixture[s
         (["stauts"], "workerd: no verb 'stauts'; did you mean 'status'? See `workerd --help`.\n"),
         (["stop", "--soon"], "See `workerd stop --help`.\n"),
         (["stop", "--timeout", "soon"], "write seconds, or a number with ms, s, m, h or d."),
+        (["call"], "workerd: Missing argument 'NAME'. See `workerd call --help`.\n"),
+        (["call", "a", "b"], "workerd: Got unexpected extra argument (b). See `workerd call --help`.\n"),
         (["status", "-l", "loud"], "See `workerd status --help`."),
     ],
 )
@@ -64,6 +66,22 @@ def raising(error: BaseException) -> int:
 def test_a_known_error_is_one_line_with_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(ConfigError("the size is wrong", "write a number")) == 78
     assert capsys.readouterr().err == "workerd: the size is wrong; write a number\n"
+
+
+def test_a_full_stop_of_a_library_does_not_stand_before_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert raising(ConfigError("it said: refused.", "check it")) == 78
+    assert capsys.readouterr().err == "workerd: it said: refused; check it\n"
+
+
+def test_an_empty_name_is_refused_and_not_taken_for_the_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--name", ""]) == 78
+    monkeypatch.setenv("WORKERD_NAME", "")
+    assert main(["status"]) == 78
+    assert capsys.readouterr().err.count("workerd: name '' cannot be used; use 1-64 letters") == 2
 
 
 def test_an_apps_own_traceback_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from workerd.cli.common import Common
-from workerd.cli.table import lines, span
+from workerd.cli.table import counted, lines, span
 
 STATUS = {
     "name": "main",
@@ -64,3 +64,7 @@ def test_what_is_typed_after_the_verb_wins() -> None:
     before = Common(app="a", name="b", broker=("c",))
 
     assert Common(app="z").over(before) == Common(app="z", name="b", broker=("c",))
+
+
+def test_a_number_agrees_with_its_word() -> None:
+    assert [counted(number, "slot") for number in (0, 1, 2)] == ["0 slots", "1 slot", "2 slots"]

@@ -67,18 +67,23 @@ def test_several_brokers_stay_in_their_order() -> None:
         ("sise = 3", r"unknown setting 'sise' in .*settings.toml; did you mean 'size'\?"),
         ("zzzzzz = 3", "unknown setting 'zzzzzz' in .*; known settings: app, name, broker"),
         ("[drain]\ntimout = 3", r"unknown setting 'drain.timout' .* did you mean 'drain.timeout'\?"),
-        ('size = "many"', "setting 'size' in .*settings.toml cannot be 'many'; write a number or a range"),
-        ('lease = "soon"', "setting 'lease' in .* cannot be 'soon'; write seconds"),
-        ('loglevel = "loud"', "setting 'loglevel' in .*settings.toml is wrong"),
-        ('max_crashes = "three"', "setting 'max_crashes' in .* cannot be 'three'; write a whole number"),
-        ("max_crashes = 0", "setting 'max_crashes' in .*settings.toml cannot be 0; .* 1 or more"),
-        ("size = 99999", "setting 'size' in .*settings.toml cannot be 99999; needs 1000 slots or fewer"),
-        ("lease = 0", "setting 'lease' in .*settings.toml cannot be 0; this time must be more than 0"),
-        ("boot_timeout = 0", "setting 'boot_timeout' in .*toml cannot be 0; this time must be more than 0"),
-        ("lease = nan", "setting 'lease' in .*toml cannot be nan; a time must be 0 or more, and finite"),
-        ("[drain]\ntimeout = inf", "setting 'drain.timeout' in .* cannot be inf; .* 0 or more, and finite"),
-        ("[drain]\ngrace = -1", "setting 'drain.grace' in .* cannot be -1; .* 0 or more, and finite"),
-        ('name = "no/slash"', "name 'no/slash' cannot be used"),
+        ('size = "many"', "setting 'size' from .*settings.toml cannot be 'many'; write a number or a range"),
+        ('lease = "soon"', "setting 'lease' from .* cannot be 'soon'; write seconds"),
+        (
+            'loglevel = "loud"',
+            "setting 'loglevel' from .*settings.toml cannot be 'loud'; write one of debug, info,",
+        ),
+        ('max_crashes = "three"', "setting 'max_crashes' from .* cannot be 'three'; write a whole number"),
+        ("max_crashes = 0", "setting 'max_crashes' from .*settings.toml cannot be 0; .* 1 or more"),
+        ("size = 99999", "setting 'size' from .*settings.toml cannot be 99999; needs 1000 slots or fewer"),
+        ("lease = 0", "setting 'lease' from .*settings.toml cannot be 0; this time must be more than 0"),
+        ("boot_timeout = 0", "setting 'boot_timeout' from .*toml cannot be 0; this time must be more than 0"),
+        ("lease = nan", "setting 'lease' from .*toml cannot be nan; a time must be 0 or more, and finite"),
+        ("[drain]\ntimeout = inf", "setting 'drain.timeout' from .* cannot be inf; .* 0 or more, and finite"),
+        ("[drain]\ngrace = -1", "setting 'drain.grace' from .* cannot be -1; .* 0 or more, and finite"),
+        ('name = "no/slash"', "setting 'name' from .*settings.toml cannot be 'no/slash'; use 1-64 letters"),
+        ("app = 3", "setting 'app' from .*settings.toml cannot be 3; Expected `str`, got `int`$"),
+        ("broker = 3", "setting 'broker' from .* cannot be 3; write one name or more, with commas"),
         ("size = ", "settings.toml is not TOML"),
     ],
 )
@@ -102,6 +107,20 @@ def test_a_typo_in_the_environment_is_an_error_too() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*none.toml: No such file"):
         load_layers({}, tmp_path / "none.toml", {})
+
+
+def test_a_directory_of_settings_that_may_not_be_entered_is_a_matter_of_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(Path, "stat", refuse)  # root may enter any
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(PermissionDeniedError, match=r"cannot read .*/workerd/main.toml: Permission denied"):
+        load_layers({}, None, {})
 
 
 def test_a_file_that_may_not_be_read_is_a_matter_of_permission(

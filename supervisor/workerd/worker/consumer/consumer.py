@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.backends.url import shown
 from workerd.bootsteps import Blueprint
-from workerd.errors import UnavailableError
+from workerd.errors import UnavailableError, WorkerdError
 from workerd.worker.consumer.agent import Agent
 from workerd.worker.consumer.connection import Connection
 from workerd.worker.consumer.control import Control
@@ -108,8 +108,17 @@ class Consumer:
         if not isinstance(exc, UnavailableError) and not is_link_error(exc):
             if self.link.restarts < 0 and self.link.failures == 0:
                 raise exc
-            logger.error("A step of the consumer failed: %r", exc, exc_info=exc)
+            self._tell_failure(exc)
         self.link_lost(generation, describe(exc))
+
+    def _tell_failure(self, exc: Exception) -> None:
+        """In one line if it is known what is wrong; once, and not at each attempt that meets it again."""
+        if describe(exc) == self.link.reason:
+            return
+        if isinstance(exc, WorkerdError):
+            logger.error("A step of the consumer failed: %s; trying again", exc)
+        else:
+            logger.error("A step of the consumer failed: %r; trying again", exc, exc_info=exc)
 
     def next_url(self) -> str:
         """The broker to try: the same one while it works, the next one after a failure."""
@@ -125,7 +134,9 @@ class Consumer:
         if was_up:
             logger.warning("Connection to the broker lost: %s; trying again", reason)
         elif self.link.failures == 1:
-            logger.error("Cannot connect to %s: %s; trying again", self.controller.masked_broker, reason)
+            where = self.controller.masked_broker
+            told = reason if where in reason else f"{where}: {reason}"
+            logger.error("No link to the broker: %s; trying again", told.removesuffix("."))
         self._try_again(delay)
         self.controller.link_down(reason)
 

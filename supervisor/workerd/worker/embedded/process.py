@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import select
 import signal
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LOG_NAME = "valkey.log"
+
+_PREFIX = re.compile(r"\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ \S ")  # "812:M 24 May 2025 09:12:44.871 # "
 
 # What an operator may have set to be ignored must not be ignored by the server.
 _TO_DEFAULT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
@@ -111,4 +114,4 @@ def last_words(data_dir: Path) -> str:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next((_PREFIX.sub("", line.strip()) for line in reversed(lines) if line.strip()), "")
