@@ -5,7 +5,8 @@ task's message may be settled.  While the server is away results are kept and co
 again by timers.  A result may be stored twice after a lost link, never not at all while the process lives.
 
 What Celery's backend promises holds here too: a stored SUCCESS is never overwritten.  Every other state is
-read before it is written, so the states of one task are stored one after the other.
+read before it is written, so the states of one task are stored one after the other.  One that nobody waits
+for (progress) gives way to a newer one: a task that tells its progress in a loop fills no memory.
 
 Units:   seconds.
 Errors:  ConfigError from ``open_writer`` for a URL that is not served; none later.
@@ -50,8 +51,10 @@ class ResultWriter(Protocol):
     def pending(self) -> int:
         """Results that are not confirmed yet."""
 
-    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
-        """Store ``meta``, the encoded result; ``then`` is called when it is confirmed."""
+    def store(self, task_id: str, state: str, meta: bytes, then: Then | None) -> None:
+        """Store ``meta``, the encoded result; ``then`` is called when it is confirmed.
+
+        Without ``then`` it may be left out if a newer state of the task comes before it was sent."""
 
     def close(self) -> None:
         """Leave; what is still pending is not stored.  May be called twice."""
@@ -69,8 +72,9 @@ class NullWriter:
 
     pending = 0
 
-    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
-        then()
+    def store(self, task_id: str, state: str, meta: bytes, then: Then | None) -> None:
+        if then is not None:
+            then()
 
     def close(self) -> None:
         """Nothing to leave."""
@@ -81,7 +85,7 @@ class _Result:
     task_id: str
     state: str
     meta: bytes
-    then: Then
+    then: Then | None
 
 
 class RedisResultWriter:
@@ -99,9 +103,12 @@ class RedisResultWriter:
         self.pending = 0
         loop.call_soon(self._connect)
 
-    def store(self, task_id: str, state: str, meta: bytes, then: Then) -> None:
-        self.pending += 1
+    def store(self, task_id: str, state: str, meta: bytes, then: Then | None) -> None:
         chain = self._chains.setdefault(task_id, deque())
+        if len(chain) > 1 and chain[-1].then is None:
+            chain.pop()  # not the first one, which may be on its way
+            self.pending -= 1
+        self.pending += 1
         chain.append(_Result(task_id, state, meta, then))
         if len(chain) == 1:
             self._enqueue(task_id)
@@ -170,7 +177,8 @@ class RedisResultWriter:
             self._enqueue(result.task_id)
         else:
             del self._chains[result.task_id]
-        result.then()
+        if result.then is not None:
+            result.then()
 
     def _key(self, task_id: str) -> str:
         return task_key(task_id, self._prefix)

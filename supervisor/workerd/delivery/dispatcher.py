@@ -137,17 +137,13 @@ class Dispatcher:
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Take no more, give back what has not started; ``on_idle`` once nothing is left here."""
         self.on_idle = on_idle
-        self.draining = True
-        if self.settler.source is not None:
-            for name in self.lanes:
-                self.settler.source.fetch(name, 0)
-        self._give_back_waiting()
+        self._take_no_more()
         self.check_idle()
 
     def kill(self) -> None:
         """From now on a run that its child's death cuts off is given back, not run again."""
-        self.draining = self.runs.killing = True
-        self._give_back_waiting()
+        self.runs.killing = True
+        self._take_no_more()
 
     def give_back_all(self, why: str) -> None:
         """The last resort: whatever has no verdict yet goes back."""
@@ -164,7 +160,10 @@ class Dispatcher:
         else:
             self.lane_of(request).ready.appendleft(request)
 
-    def _give_back_waiting(self) -> None:
+    def _take_no_more(self) -> None:
+        self.draining = True
+        if self.settler.source is not None:
+            self.settler.source.drain()
         for request in self.table:
             if request.stage in (Stage.SCHEDULED, Stage.RESERVED) and not request.acknowledged:
                 self._cancel_timer(request)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from workerd.delivery.request import Settlement, TaskOptions, Verdict
+from workerd.protocol.states import FAILURE, REJECTED
 
 DONE = Verdict(Settlement.DONE)
 GIVE_BACK = Verdict(Settlement.GIVE_BACK)
@@ -40,6 +41,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.convert(header, cls)
         except msgspec.ValidationError as exc:
             return cls(state="INTERNAL", error=f"unreadable outcome: {exc}")
+
+    @property
+    def stored_state(self) -> str:
+        """The state in the stored result: a rejection is kept as a failure, and as long as one."""
+        return FAILURE if self.state == REJECTED else self.state
 
 
 def verdict(outcome: Outcome, options: TaskOptions) -> Verdict:

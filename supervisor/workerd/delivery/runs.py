@@ -42,7 +42,7 @@ class Runs:
         desk = self.dispatcher
         request = desk.table.get(job.id)
         if request is not None and desk.results is not None:
-            desk.results.store(request.id, str(header.get("state", "")), body, _nothing)
+            desk.results.store(request.id, str(header.get("state", "")), body, None)
 
     def on_done(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
         """The run has ended: store its result, then settle its message."""
@@ -67,7 +67,7 @@ class Runs:
         desk.totals.put_aside += fate.settlement is Settlement.PUT_ASIDE
         decide = partial(desk.settler.decide, request, fate)
         if outcome.store and desk.results is not None:
-            desk.results.store(request.id, outcome.state, body, decide)
+            desk.results.store(request.id, outcome.stored_state, body, decide)
         elif outcome.state == "INTERNAL":
             desk.failures.internal(request, outcome.error, decide)
         else:
@@ -117,7 +117,3 @@ class Runs:
         desk.totals.failed += 1
         request.stage = Stage.STORING
         desk.failures.died(request, death, partial(desk.settler.decide, request, fate))
-
-
-def _nothing() -> None:
-    """A stored state of a task that goes on: nothing waits for it."""

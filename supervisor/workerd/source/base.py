@@ -67,6 +67,10 @@ class TaskSource(Protocol):
         """The consumer has room for ``room`` deliveries of ``group`` more than it has been given; 0 stops
         fetching them."""
 
+    def drain(self) -> None:
+        """Fetch no more, for good, and return to the broker what has come and was not given to the consumer.
+        What is on its way meanwhile may still be delivered."""
+
     def wait(self) -> None:
         """Arrange to look again as soon as a message may have come (called after an empty look)."""
 

@@ -144,6 +144,26 @@ def test_the_states_of_a_task_are_stored_in_their_order(desk: Desk, client: redi
         assert [t for t in desk.told if t.startswith(f"t{n} ")] == expected[4 * n : 4 * n + 4]
 
 
+def test_progress_told_in_a_loop_gives_way_to_what_is_newer(
+    desk: Desk, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    desk.store("a", "STARTED")
+    redis_server.pause()
+    try:
+        for n in range(1000):
+            desk.writer.store("a", "PROGRESS", meta("PROGRESS", n=n), None)
+            desk.turn() if n % 100 == 0 else None
+        assert desk.writer.pending == 2  # the one on its way, and the newest
+        desk.store("a", "RETRY")
+        desk.store("a", "SUCCESS")
+        assert desk.writer.pending == 3
+    finally:
+        redis_server.resume()
+    desk.until(lambda: desk.writer.pending == 0)
+    assert desk.told == ["a STARTED", "a RETRY", "a SUCCESS"]
+    assert stored(client, "a") == "SUCCESS"
+
+
 def test_a_result_from_a_callback_is_stored_too(desk: Desk, client: redis.Redis) -> None:
     desk.writer.store("a", "SUCCESS", meta("SUCCESS"), lambda: desk.store("b", "SUCCESS"))
     desk.until(lambda: desk.told)

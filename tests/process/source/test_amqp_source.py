@@ -295,6 +295,24 @@ def test_never_more_is_handed_over_than_there_is_room_for(node: MakeNode, client
     assert sorted(ours.ids) == list("aaabbb")
 
 
+def test_a_drain_returns_what_there_was_no_room_for(node: MakeNode, client: Client) -> None:
+    queues = [f"{client.queue}.{n}" for n in range(3)]
+    for queue in queues:
+        arguments = {"x-queue-type": "quorum"}
+        client.channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+        client.send("a", "b", "c", queue=queue)
+    ours = node(client.url).start(*queues)
+    held = ours.fetch(2)  # the broker sends as many of each queue
+    quiet(ours, client.url)
+    ours.source.drain()
+    ours.until(lambda: sum(map(client.waiting, queues)) == 7)
+    quiet(ours, client.url)
+    assert sum(map(client.waiting, queues)) == 7  # and none of them comes again
+    ours.confirmed(ours.source.give_back, held)
+    ours.until(lambda: sum(map(client.waiting, queues)) == 9)
+    assert len(ours.got) == 2
+
+
 def test_a_new_queue_is_behind_a_direct_exchange_of_its_name(node: MakeNode, client: Client) -> None:
     ours = node(client.url).start(client.queue)
     client.channel.exchange_declare(client.queue, "direct", durable=True, auto_delete=False)

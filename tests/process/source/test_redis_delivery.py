@@ -44,6 +44,18 @@ def test_a_fetched_message_is_in_flight_under_our_tag_until_it_is_settled(
     assert not client.exists("unacked", "unacked_index")
 
 
+def test_a_drain_stops_every_look(node: MakeNode, redis_url: str, client: redis.Redis) -> None:
+    push(client, "a", "b")
+    ours = node(redis_url).start()
+    ours.fetch(1)
+    ours.source.fetch(GROUP, 1)
+    ours.source.drain()
+    ours.source.put_aside(ours.got[0], "a round trip")
+    ours.rest()
+    assert ours.ids == ["a"]
+    assert client.llen("q") == 1
+
+
 def test_no_more_is_fetched_than_there_is_room_for(
     node: MakeNode, redis_url: str, client: redis.Redis
 ) -> None:

@@ -77,6 +77,9 @@ class FakeSource:
     def fetch(self, group: str, room: int) -> None:
         self.rooms[group] = room
 
+    def drain(self) -> None:
+        self.rooms = dict.fromkeys(self.rooms, 0)
+
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         self.settled += [delivery.tag for delivery in deliveries]
         self._answer(then)
@@ -101,8 +104,10 @@ class FakeResults:
     pending: int = 0
     held: list[Done] = field(default_factory=list)
 
-    def store(self, task_id: str, state: str, meta: bytes, then: Done) -> None:
+    def store(self, task_id: str, state: str, meta: bytes, then: Done | None) -> None:
         self.stored.append((task_id, state, meta))
+        if then is None:
+            return
         if self.confirm:
             then()
         else:

@@ -191,6 +191,13 @@ def test_a_rejection_with_requeue_gives_the_message_back(desk: Desk) -> None:
     assert desk.source.given_back == ["t1"]
 
 
+def test_a_rejection_is_stored_as_the_failure_that_its_result_tells(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.done({"state": "REJECTED", "store": True})
+
+    assert desk.results.stored == [("id-t1", "FAILURE", b"meta")]
+
+
 def test_an_outcome_that_cannot_be_read_is_put_aside_as_our_own_failure(desk: Desk) -> None:
     desk.take(delivery("t1"))
     desk.done({"state": 7})
@@ -226,7 +233,9 @@ def test_deliveries_that_come_while_draining_are_given_back(desk: Desk) -> None:
 
 def test_a_kill_gives_back_what_it_cuts_off(desk: Desk) -> None:
     desk.take(delivery("t1"))
+    assert desk.source.room == 1
     desk.dispatcher.kill()
+    assert desk.source.room == 0
     desk.lost()
     assert desk.source.given_back == ["t1"]
     assert desk.pool.jobs == []

@@ -29,7 +29,7 @@ class Group:
         self.intake: Intake | None = None
         self.acks: set[int] = set()
         self.nacks: set[int] = set()
-        self._ask = ask
+        self._ask, self._draining = ask, False
         self._channel: Any = None
         self._inbox: deque[tuple[str, Any]] = deque()  # came, and there was no room yet
         self._held: dict[int, Any] = {}  # given to the consumer and not settled, lowest number first
@@ -81,16 +81,27 @@ class Group:
         """What the broker sent under ``number``."""
         return self._held[number]
 
+    def drain(self) -> None:
+        """Consume no more; what there was no room for must not wait here until the last run has ended."""
+        self._draining, self.room = True, 0
+
     def work(self) -> None:
         """Tell the broker what has ended, and how much more may come."""
         if self.intake is None or self._channel is None:
             return
-        self.intake.allow(len(self._held) - self.pending + self.room)
+        self.intake.allow(0 if self._draining else len(self._held) - self.pending + self.room)
+        if self._draining:
+            for _, message in reversed(self._inbox):
+                self._return(message.delivery_tag)
+            self._inbox.clear()
         for number in sorted(self.nacks, reverse=True):
-            self._channel.send_method(spec.Basic.Nack, "Lbb", (number, False, True))
+            self._return(number)
             del self._held[number]
         self.nacks.clear()
         self._acknowledge()
+
+    def _return(self, number: int) -> None:
+        self._channel.send_method(spec.Basic.Nack, "Lbb", (number, False, True))
 
     def take(self) -> list[tuple[str, Any]]:
         """(queue, message) of what there is room for; the consumer has it from now on."""

@@ -73,6 +73,11 @@ class AmqpSource:
         self._group(group).room = room
         self._ask()
 
+    def drain(self) -> None:
+        for group in self._groups.values():
+            group.drain()
+        self._ask()
+
     def wait(self) -> None:
         """Nothing to arrange: the broker sends as soon as it can."""
 

@@ -113,6 +113,10 @@ class RedisSource:
     def fetch(self, group: str, room: int) -> None:
         self._group(group).fetch(room)
 
+    def drain(self) -> None:
+        for group in self._groups.values():
+            group.fetch(0)
+
     def wait(self) -> None:
         for group in self._groups.values():
             group.wait()
