@@ -9,6 +9,7 @@ from __future__ import annotations
 from workerd_pool.contract import (
     ChildInfo,
     Death,
+    Interruption,
     Job,
     Listener,
     Loop,
@@ -17,12 +18,14 @@ from workerd_pool.contract import (
     Spec,
 )
 from workerd_pool.errors import (
+    JobTerminated,
     LoadError,
     PlatformError,
     PoolBusyError,
     PoolClosedError,
     PoolError,
     ProtocolError,
+    SoftStop,
 )
 from workerd_pool.pool import Pool
 from workerd_pool.reaper import Reaper
@@ -30,7 +33,9 @@ from workerd_pool.reaper import Reaper
 __all__ = [
     "ChildInfo",
     "Death",
+    "Interruption",
     "Job",
+    "JobTerminated",
     "Listener",
     "LoadError",
     "Loop",
@@ -43,5 +48,6 @@ __all__ = [
     "Reaper",
     "Report",
     "Runner",
+    "SoftStop",
     "Spec",
 ]

@@ -146,12 +146,12 @@ class Child:
 
     def _run(self, header: bytes, body: bytes, before: bytes) -> bytes:
         """Run one job.  Return its DONE packed, or b"" if it was too large to wait and has been sent."""
-        job_id, limit, title, job_header = frames.decode(header)
+        job_id, title, job_header = frames.decode(header)
         self._link.send(Kind.STARTED, [job_id], before=before)
         self._title(title)
         report = JobReport(self._link, self._interrupt, job_id)
         begun = time.monotonic()
-        outcome, outcome_body = self._outcome(job_header, body, report, limit)
+        outcome, outcome_body = self._outcome(job_id, job_header, body, report)
         if os.getpid() != self._pid:
             # A task forked and the new process came back here as if it were the child.
             os._exit(EXIT_BUG)
@@ -169,12 +169,12 @@ class Child:
         return b""
 
     def _outcome(
-        self, header: dict[str, Any], body: bytes, report: JobReport, limit: float | None
+        self, job_id: int, header: dict[str, Any], body: bytes, report: JobReport
     ) -> tuple[dict[str, Any], bytes]:
         # The interrupt stays away from this frame: here the job has not begun or is over.
         interrupt = self._interrupt
         try:
-            interrupt.arm(limit)
+            interrupt.arm(job_id)
             outcome: Any = self._runner.run(header, body, report)
             interrupt.disarm()
         except BaseException as exc:  # noqa: BLE001 - the child outlives SystemExit too; the host gets it

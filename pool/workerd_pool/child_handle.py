@@ -11,8 +11,8 @@ import signal
 import socket
 
 from workerd_pool import frames
-from workerd_pool.contract import ChildInfo, Death, Job, Spec
-from workerd_pool.deadlines import Deadlines
+from workerd_pool.contract import ChildInfo, Death, Interruption, Job, Spec
+from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
 from workerd_pool.memory import Meter
@@ -41,6 +41,7 @@ class ChildHandle:
         self.was_ready = False
         self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
         self.due = Deadlines()
+        self.ended: Job | None = None  # the job that ``due.cut`` is about
         self.meter = Meter()
         self.weigh_at = 0.0  # when its memory is read again also after a short job
         self._cause = ""
@@ -135,8 +136,7 @@ class ChildHandle:
 
     def give(self, job: Job) -> bool:
         """Write a RUN; False when the socket is full."""
-        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
-        header = frames.encode((job.id, soft, job.title, job.header))
+        header = frames.encode((job.id, job.title, job.header))
         try:
             frames.send(self._down, Kind.RUN, header, job.body)
         except BlockingIOError:
@@ -146,24 +146,45 @@ class ChildHandle:
             self.apply(ChildEvent.ASSIGNED)
         return True
 
-    def take_back(self) -> list[Job]:
-        """Read the RUN frames that the child has not read; what else was there is written again."""
+    def take_back(self, first: bytes | None = None) -> list[Job]:
+        """Read the RUN frames that the child has not read; what else was there is written again.
+
+        ``first`` is the header of an INTERRUPT to be written before that.
+        """
         taken: list[Job] = []
-        others: list[int] = []
+        others = [] if first is None else [(int(Kind.INTERRUPT), first)]
         while (frame := self._read_back()) is not None:
             kind, header = frame
             if kind != Kind.RUN:
-                others.append(kind)
+                others.append((kind, header))
                 continue
             job = self.jobs.pop(frames.decode(header)[0], None)
             if job is not None:
                 taken.append(job)
         if self.state is not ChildState.EXITED:
-            for kind in others:
-                self._send(kind)
+            for kind, header in others:
+                frames.send(self._down, kind, header)
         if taken and not self.jobs:
             self.apply(ChildEvent.FREED)
         return taken
+
+    def interrupt(self, job: Job, cause: Interruption, text: str) -> None:
+        """Let the handler in the child raise in this job.
+
+        The handler looks at the head of the socket only, so nothing may wait before the INTERRUPT; the
+        dispatcher has taken back what the child has not read.
+        """
+        self.take_back(frames.encode((job.id, cause, text)))
+        self.wake()
+
+    @property
+    def interrupting(self) -> bool:
+        """An INTERRUPT waits that the child has not read."""
+        try:
+            head = self._childs_down.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError:
+            return False
+        return head[:1] == bytes((Kind.INTERRUPT,))
 
     def ping(self) -> None:
         """Ask for a PONG."""
@@ -219,6 +240,8 @@ class ChildHandle:
         self.current, self.since = None, now
         self.served += 1
         self.due.job_over()
+        if job is self.ended:
+            self.ended, self.due.cut = None, NEVER
         if not self.jobs:
             self.apply(ChildEvent.FREED)
         return job
@@ -232,7 +255,7 @@ class ChildHandle:
     # -- signals
 
     def wake(self) -> None:
-        """Let it look at its soft deadline."""
+        """Let it look whether its job is to be interrupted."""
         self._reaper.signal(self.pid, WAKE)
 
     def dump(self) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol, Self
 
 
@@ -48,6 +49,17 @@ class Job:
     soft_limit: float | None = None
     hard_limit: float | None = None
     title: str = ""
+
+
+class Interruption(StrEnum):
+    """Why a running job is interrupted, and so what is raised in it."""
+
+    SOFT_LIMIT = "soft limit"
+    """billiard's SoftTimeLimitExceeded."""
+    STOP = "stop"
+    """SoftStop, a SoftTimeLimitExceeded too."""
+    TERMINATE = "terminate"
+    """JobTerminated, which ``except Exception`` does not catch."""
 
 
 @dataclass(frozen=True, slots=True)

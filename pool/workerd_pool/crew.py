@@ -1,4 +1,4 @@
-"""Crew: the children that live, their frames, limits and ends."""
+"""Crew: the children that live, their frames and their ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from workerd_pool.child_handle import ChildHandle, read_all
 from workerd_pool.contract import Death, Loop, Spec
-from workerd_pool.deadlines import DUMP_GRACE, NEVER
+from workerd_pool.deadlines import NEVER
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Frame, Kind
@@ -35,7 +35,7 @@ class CrewEvents(Protocol):
         """It has served enough."""
 
     def child_due(self, when: float) -> None:
-        """Call ``tick`` at ``when``."""
+        """Call the Enforcer's ``tick`` at ``when``."""
 
     def fork_overdue(self, child: ChildHandle) -> None:
         """Its template has not forked it in time."""
@@ -92,7 +92,7 @@ class Crew:
             return False
         child.since = self._clock()
         self._children[child.key] = child
-        self._loop.add_reader(child.up.fileno(), self._on_readable, child)
+        self._loop.add_reader(child.up.fileno(), self.read, child)
         self._enter(child, "FORKED")
         return True
 
@@ -156,7 +156,8 @@ class Crew:
 
     # -- frames
 
-    def _on_readable(self, child: ChildHandle) -> None:
+    def read(self, child: ChildHandle) -> None:
+        """Serve the frames that it has written."""
         try:
             got = child.read()
             if got is None:
@@ -221,41 +222,6 @@ class Crew:
 
     def _on_pong(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         child.seen = self._clock()
-
-    # -- time
-
-    def next_deadline(self) -> float:
-        """The earliest moment at which ``tick`` has something to do."""
-        return min((child.due.next() for child in self), default=NEVER)
-
-    def tick(self, now: float) -> None:
-        """Wake, dump and kill whoever is over its limit."""
-        for child in list(self):
-            due = child.due
-            if min(due.soft, due.hard) <= now and not child.at_end:
-                # Its DONE may be here already.
-                self._on_readable(child)
-            if due.hard <= now:
-                limit = child.hard_limit()
-                due.job_over()
-                self.kill(child, f"hard time limit ({limit:g}s)", limit)
-            elif due.soft <= now:
-                due.soft = NEVER
-                child.wake()
-            self._check_phase(child, now)
-
-    def _check_phase(self, child: ChildHandle, now: float) -> None:
-        due = child.due
-        if due.kill <= now:
-            due.phase_over()
-            child.apply(ChildEvent.KILL)
-        elif due.phase <= now:
-            child.blame(f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
-            logger.error("%s is not %s; its stacks go to stderr", child.name(), due.phase_name)
-            child.dump()
-            due.phase, due.kill = NEVER, now + DUMP_GRACE
-            if not child.pid:
-                self._events.fork_overdue(child)
 
     def _enter(self, child: ChildHandle, phase: str) -> None:
         child.due.enter(phase, self._clock() + child.spec.boot_timeout)

@@ -1,9 +1,8 @@
 """Dispatcher: which child gets which job, and what becomes of the jobs.
 
-A child gets one job at a time while jobs are long.  While they are short, measured over the last
-ones, up to ``MAX_DEPTH`` RUN frames wait in its socket, so that it never waits for the parent.  A
-job is never stuck behind a long one: what waits behind a job that has run for ``PATIENCE`` is
-taken back and goes to others.
+A child gets one job at a time while jobs are long.  While they are short, several RUN frames wait in
+its socket (see ``pace``), so that it never waits for the parent.  A job is never stuck behind a long
+one: what waits behind it is taken back and goes to others.
 
 A child that is recycled ends its last job while its replacement starts; that one gets its first job
 only then, so that no more jobs run than children are wanted.
@@ -26,12 +25,8 @@ from workerd_pool.contract import Death, Job, Listener
 from workerd_pool.deadlines import NEVER
 from workerd_pool.errors import PoolBusyError
 from workerd_pool.log import logger, tell
+from workerd_pool.pace import PATIENCE, Pace
 from workerd_pool.recycling import may_take_more
-
-MAX_DEPTH = 16
-HELD = 0.010  # seconds of work that may wait in one child's socket
-PATIENCE = 0.100  # seconds that a job may run before what waits behind it is taken back
-_WEIGHT = 0.1  # of the newest job in the average
 
 _decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
 _decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any]]).decode
@@ -46,8 +41,7 @@ class Dispatcher:
         self.alarm: Alarm | None = None
         self.prefer = 0  # the current generation; children of others get jobs last
         self._wanted = 0
-        self.depth = 1
-        self._pace = PATIENCE  # average seconds a job, pessimistic until measured
+        self.pace = Pace()
         self._takers: set[ChildHandle] = set()
         self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
         self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
@@ -64,8 +58,8 @@ class Dispatcher:
         if not self._takers:
             return 0
         room = len(self._idle)
-        if self.depth > 1:
-            room = max(room, self.depth * len(self._takers) - self._load)
+        if self.pace.depth > 1:
+            room = max(room, self.pace.depth * len(self._takers) - self._load)
         return max(0, room - len(self._backlog))
 
     def submit(self, job: Job) -> None:
@@ -139,6 +133,19 @@ class Dispatcher:
         self.remove(child)
         self._backlog.extendleft(reversed(self._unload(child)))
 
+    def make_way(self, child: ChildHandle) -> None:
+        """This child's job will be interrupted: what waits behind it goes to others."""
+        child.set_aside = child.set_aside or child in self._takers
+        self.release(child)
+        if not child.jobs:
+            self._bring_back(child)
+
+    def give_up(self, job_id: int) -> None:
+        """If this job is at no child it is the host's again."""
+        for job in [job for job in self._backlog if job.id == job_id]:
+            self._backlog.remove(job)
+            tell(self._listener.on_returned, job)
+
     def bury(self, child: ChildHandle, death: Death) -> None:
         """This child is dead and all it wrote was read: tell what became of its jobs."""
         self.remove(child)
@@ -210,26 +217,26 @@ class Dispatcher:
             logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
             return
         self._holders.pop(job_id, None)
-        self._measure(seconds)
+        self.pace.record(seconds)
         recycling.ended(child, seconds, now)
         if child in self._takers:
             self._load -= 1
             self._sort_in(child)
-        elif child.set_aside and child.ready:
-            child.set_aside = False
-            self._enlist(child)
         else:
-            self._let_in()
+            self._bring_back(child)
         tell(self._listener.on_done, job, outcome, body)
 
     # -- inside
 
-    def _measure(self, seconds: float) -> None:
-        self._pace += _WEIGHT * (seconds - self._pace)
-        self.depth = max(1, min(MAX_DEPTH, int(HELD / max(self._pace, 1e-6))))
+    def _bring_back(self, child: ChildHandle) -> None:
+        if child.set_aside and child.ready:
+            child.set_aside = False
+            self._enlist(child)
+        else:
+            self._let_in()
 
     def _has_room(self, child: ChildHandle) -> bool:
-        return len(child.jobs) < self.depth and may_take_more(child)
+        return len(child.jobs) < self.pace.depth and may_take_more(child)
 
     def _sort_in(self, child: ChildHandle) -> None:
         if child.spent:

@@ -1,6 +1,8 @@
-"""What can go wrong between the host and its pool."""
+"""What can go wrong between the host and its pool, and what interrupts a job."""
 
 from __future__ import annotations
+
+from billiard.exceptions import SoftTimeLimitExceeded
 
 
 class PoolError(Exception):
@@ -30,3 +32,14 @@ class LoadError(PoolError):
 
 class ProtocolError(PoolError):
     """A frame breaks the rules: its sender is not to be trusted any more."""
+
+
+class SoftStop(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard has no types
+    """Raised in a job because its host stops: whoever cleans up at the soft limit cleans up now too."""
+
+
+class JobTerminated(BaseException):
+    """Raised in a job that somebody has ordered to end.
+
+    Not an Exception, as KeyboardInterrupt is none: ``except Exception`` does not catch it.
+    """

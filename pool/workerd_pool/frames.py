@@ -48,6 +48,7 @@ class Kind(IntEnum):
     RUN = 4
     DRAIN = 5
     PING = 6
+    INTERRUPT = 7
     # up
     FORKED = 16
     INITIALISED = 17

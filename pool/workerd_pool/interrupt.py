@@ -1,63 +1,94 @@
-"""Interrupt: the soft limit, in the child.
+"""Interrupt: the one way in which a running job is interrupted, in the child.
 
-The parent wakes the child by one real-time signal; the handler looks at the child's own deadline
-before it raises, so a signal that comes late cannot hit the next job.  It acts between bytecodes
-of the main thread; C code that does not return is the hard limit's.
-
-Units:  seconds; deadlines on the monotonic clock.
+The parent sends WAKE; the handler looks for the cause itself before it raises: a frame that names this
+very job, or whatever else was given to ``look_also``.  So a signal that comes late finds nothing and
+cannot hit the next job.  It acts between bytecodes of the main thread; C code that does not return is
+the hard limit's, and the parent wakes again while its frame has not been read.
 """
 
 from __future__ import annotations
 
-import math
-import time
+import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from workerd_pool.contract import Interruption
+from workerd_pool.errors import JobTerminated, SoftStop
+
+Look = Callable[[int], BaseException | None]
+"""Given the id of the running job: what to raise in it, or None."""
+
+
+def exception_of(cause: str, text: str) -> BaseException:
+    """What the frame of a parent raises in the job."""
+    words = (text,) if text else ()
+    kinds: dict[str, type[BaseException]] = {
+        Interruption.SOFT_LIMIT: SoftTimeLimitExceeded,
+        Interruption.STOP: SoftStop,
+        Interruption.TERMINATE: JobTerminated,
+    }
+    return kinds[cause](*words)
+
 
 class Interrupt:
-    """Armed for one job at a time; raises SoftTimeLimitExceeded at most once for each."""
+    """Armed for one job at a time.  Each look says once what there is to say."""
 
     def __init__(self) -> None:
-        self._deadline = math.inf
+        self._looks: list[Look] = []
+        self._job: int | None = None
         self._held = 0
         self._due = False
         self._outside: set[CodeType] = {Interrupt.arm.__code__, Interrupt.disarm.__code__}
+        # The handler runs in the thread that is the child's first; what other threads do holds nothing up.
+        self._main = threading.get_ident()
 
-    def not_in(self, function: Callable[..., Any]) -> None:
+    def look_also(self, look: Look) -> None:
+        """Ask ``look`` too, after those before it, each time the parent wakes this child during a job."""
+        self._looks.append(look)
+
+    def not_in(self, function: Callable[..., object]) -> None:
         """Never raise while ``function``'s own frame is the running one: the job is over there."""
         self._outside.add(function.__code__)
 
-    def arm(self, limit: float | None) -> None:
-        """A job with this soft limit begins."""
+    def arm(self, job_id: int) -> None:
+        """This job begins."""
         self._due = False
-        self._deadline = math.inf if limit is None else time.monotonic() + limit
+        self._job = job_id
 
     def disarm(self) -> None:
-        """The job is over."""
-        self._deadline = math.inf
+        """The job is over, or must not be interrupted any more."""
+        self._job = None
         self._due = False
 
     def __enter__(self) -> None:
         """Raise nothing inside; what came meanwhile is raised at the end (half a frame must not be sent)."""
-        self._held += 1
+        if threading.get_ident() == self._main:
+            self._held += 1
 
     def __exit__(self, *exc: object) -> None:
+        if threading.get_ident() != self._main:
+            return
         self._held -= 1
-        if self._due and not self._held:
+        if self._due and not self._held and exc[0] is None:
             self._due = False
-            if exc[0] is None:
-                raise SoftTimeLimitExceeded()
+            if (found := self._look()) is not None:
+                raise found
 
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         """The handler of WAKE."""
-        if time.monotonic() < self._deadline or (frame is not None and frame.f_code in self._outside):
+        if frame is not None and frame.f_code in self._outside:
             return
-        self._deadline = math.inf
         if self._held:
             self._due = True
-            return
-        raise SoftTimeLimitExceeded()
+        elif (found := self._look()) is not None:
+            raise found
+
+    def _look(self) -> BaseException | None:
+        if self._job is None:
+            return None
+        for look in self._looks:
+            if (found := look(self._job)) is not None:
+                return found
+        return None

@@ -10,7 +10,10 @@ from typing import Any
 
 from workerd_pool import frames
 from workerd_pool.frames import Kind
-from workerd_pool.interrupt import Interrupt
+from workerd_pool.interrupt import Interrupt, exception_of
+
+_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+_INTERRUPT = bytes((Kind.INTERRUPT,))
 
 
 class Link:
@@ -21,9 +24,14 @@ class Link:
         self._up = socket.socket(fileno=up)
         self._interrupt = interrupt
         self._lock = threading.Lock()
+        self._kept: frames.Frame | None = None
+        interrupt.look_also(self.interruption)
 
     def receive(self, *, wait: bool = True) -> frames.Frame | None:
         """The next frame; None at the end of the file, or at once if there is none and ``wait`` is off."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept
         try:
             got = frames.receive(self._down, 0 if wait else socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -33,6 +41,28 @@ class Link:
         kind, header, body, fds = got
         frames.close_all(fds)
         return kind, header, body
+
+    def interruption(self, job_id: int) -> BaseException | None:
+        """What the parent wants raised in this job; frames that mean another one are dropped.
+
+        Called by a signal handler: it never waits, and touches no lock.
+        """
+        try:
+            while self._kept is None and self._down.recv(1, _PEEK)[:1] == _INTERRUPT:
+                # The parent reads here too, so what comes is not always what was seen.
+                frame = self.receive(wait=False)
+                if frame is None:
+                    return None
+                if frame[0] != Kind.INTERRUPT:
+                    self._kept = frame
+                    return None
+                meant, cause, text = frames.decode(frame[1])
+                if meant == job_id:
+                    return exception_of(cause, text)
+        except OSError:
+            # Nothing waits, or task code has closed what is not its own.
+            return None
+        return None
 
     def send(self, kind: Kind, header: Any = None, body: bytes = b"", before: bytes = b"") -> None:
         """Write one frame after those packed in ``before``."""

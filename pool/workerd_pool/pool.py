@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workerd_pool import linux
-from workerd_pool.contract import ChildInfo, Job, Listener, Loop, Spec
+from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, Spec
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import PoolClosedError, PoolError
 from workerd_pool.reaper import Reaper
@@ -128,6 +128,26 @@ class Pool:
         self._reconciler.crew.kill(child, cause)
         return True
 
+    def interrupt_job(
+        self, job_id: int, cause: Interruption, text: str = "", grace: float | None = None
+    ) -> bool:
+        """Raise in the running job what ``cause`` stands for, with ``text`` as its words.
+
+        With ``grace`` its child is killed unless the job is over that many seconds later; ``on_lost``
+        follows.  False if no child runs it: one that none has read comes back by ``on_returned``.
+        """
+        enforcer, child = self._reconciler.enforcer, self._dispatcher.holder(job_id)
+        job = child.jobs.get(job_id) if child is not None else None
+        told = False
+        if child is not None and job is not None:
+            told = enforcer.interrupt(child, job, cause, text)
+            if told and grace is not None:
+                enforcer.end_by(child, job, grace)
+        if not told:
+            self._dispatcher.give_up(job_id)
+        self._dispatcher.settle()
+        return told
+
     # -- for status
 
     def ping(self) -> None:
@@ -151,7 +171,7 @@ class Pool:
             "alive": self.alive,
             "busy": self.busy,
             "free": self.free,
-            "depth": self._dispatcher.depth,
+            "depth": self._dispatcher.pace.depth,
             "jobs": len(self._dispatcher),
             "degraded": self._reconciler.degraded,
             "states": {state.name: states.count(state.name) for state in ChildState if state.name in states},

@@ -15,6 +15,7 @@ from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Death, Listener, Loop, Spec
 from workerd_pool.crew import Crew
 from workerd_pool.dispatcher import Dispatcher
+from workerd_pool.enforcer import Enforcer
 from workerd_pool.generations import Generations
 from workerd_pool.log import logger, tell
 from workerd_pool.plan import Action, Fork, Promote, Retire, RetireTemplate, StartTemplate, View, plan
@@ -45,6 +46,7 @@ class Reconciler:
         self.closing = False
         self.generations = Generations(spec)
         self.crew = Crew(loop, reaper, clock, dispatcher, self)
+        self.enforcer = Enforcer(self.crew, dispatcher, self, clock)
         self.templates = Templates(loop, reaper, clock, self)
         self.child_budget = RestartBudget(LEAST_BUDGET)
         self.template_budget = RestartBudget(LEAST_BUDGET)
@@ -187,14 +189,14 @@ class Reconciler:
     # -- time
 
     def _ring(self, now: float) -> None:
-        self.crew.tick(now)
+        self.enforcer.tick(now)
         self.templates.tick(now)
         self._dispatcher.relieve(now)
         self.reconcile()
 
     def _set_alarm(self) -> None:
         now = self._clock()
-        self._alarm.at(self.crew.next_deadline())
+        self._alarm.at(self.enforcer.next_deadline())
         self._alarm.at(self.templates.next_deadline())
         self._alarm.at(self.child_budget.next_change(now))
         self._alarm.at(self.template_budget.next_change(now))

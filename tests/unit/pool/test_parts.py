@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable
 
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from tests.support.clock import FakeClock
-from workerd_pool import Death, PlatformError, Spec
+from workerd_pool import Death, JobTerminated, PlatformError, Spec
 from workerd_pool.alarm import Alarm
 from workerd_pool.contract import signal_name
 from workerd_pool.deadlines import NEVER, Deadlines
@@ -86,23 +86,38 @@ def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -
     assert generations.promote() == {"n": 3}
 
 
-def test_the_interrupt_raises_once_and_only_after_the_deadline() -> None:
-    interrupt = Interrupt()
+def armed(*found: BaseException) -> Interrupt:
+    """An interrupt whose looks find these, one after the other."""
+    interrupt, left = Interrupt(), list(found)
+    interrupt.look_also(lambda job_id: left.pop(0) if left and job_id == 1 else None)
+    interrupt.arm(1)
+    return interrupt
+
+
+def test_the_interrupt_raises_what_it_finds_for_the_running_job_only() -> None:
+    interrupt = armed(SoftTimeLimitExceeded())
     frame = sys._getframe()
+    interrupt.disarm()
     interrupt.on_signal(0, frame)
-    interrupt.arm(60.0)
+    interrupt.arm(2)
     interrupt.on_signal(0, frame)
-    interrupt.arm(0.0)
+    interrupt.arm(1)
     with pytest.raises(SoftTimeLimitExceeded):
         interrupt.on_signal(0, frame)
     interrupt.on_signal(0, frame)
-    interrupt.arm(None)
-    interrupt.on_signal(0, frame)
+
+
+def test_the_interrupt_asks_each_look_in_turn() -> None:
+    interrupt = armed(JobTerminated("first"))
+    interrupt.look_also(lambda job_id: MemoryError("second"))
+    with pytest.raises(JobTerminated, match="first"):
+        interrupt.on_signal(0, None)
+    with pytest.raises(MemoryError, match="second"):
+        interrupt.on_signal(0, None)
 
 
 def test_the_interrupt_waits_for_the_end_of_what_holds_it() -> None:
-    interrupt = Interrupt()
-    interrupt.arm(0.0)
+    interrupt = armed(SoftTimeLimitExceeded())
     inside: list[str] = []
     with pytest.raises(SoftTimeLimitExceeded), interrupt:
         with interrupt:
@@ -112,25 +127,34 @@ def test_the_interrupt_waits_for_the_end_of_what_holds_it() -> None:
 
 
 def test_the_interrupt_does_not_replace_another_error() -> None:
-    interrupt = Interrupt()
-    interrupt.arm(0.0)
+    interrupt = armed(SoftTimeLimitExceeded())
     with pytest.raises(ValueError, match="first"), interrupt:
         interrupt.on_signal(0, None)
         raise ValueError("first")
 
 
+def test_only_the_first_thread_holds_an_interrupt_up() -> None:
+    interrupt = armed(SoftTimeLimitExceeded())
+    other = threading.Thread(target=interrupt.__enter__)
+    other.start()
+    other.join()
+    with pytest.raises(SoftTimeLimitExceeded):
+        interrupt.on_signal(0, None)
+
+
 def test_a_job_that_is_over_is_not_interrupted() -> None:
-    interrupt = Interrupt()
+    interrupt = armed(SoftTimeLimitExceeded())
 
     def loop_of_the_child() -> None:
         interrupt.on_signal(0, sys._getframe())
 
     interrupt.not_in(loop_of_the_child)
-    interrupt.arm(0.0)
     loop_of_the_child()
     interrupt.disarm()
     interrupt.on_signal(0, None)
-    assert time.monotonic() > 0
+    interrupt.arm(1)
+    with pytest.raises(SoftTimeLimitExceeded):
+        interrupt.on_signal(0, None)
 
 
 def test_deaths_say_what_happened() -> None:
