@@ -67,6 +67,13 @@ def flaky(self: Any, times: int) -> int:
     return int(self.request.retries)
 
 
+@app.task(name="ledger.shaky", bind=True, autoretry_for=(ValueError,), retry_kwargs={"countdown": 0.05})
+def shaky(self: Any, times: int) -> int:
+    if self.request.retries < times:
+        raise ValueError("not yet")
+    return int(self.request.retries)
+
+
 @app.task(name="ledger.die")
 def die(number: int, signum: int) -> None:
     note("start", number)
