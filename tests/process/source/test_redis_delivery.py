@@ -129,8 +129,9 @@ def test_more_than_a_script_can_carry_comes_in_several_looks(
     assert not client.exists("unacked")
 
 
+@pytest.mark.parametrize("singly", [False, True])
 def test_given_back_messages_are_next_and_in_their_order(
-    node: MakeNode, redis_url: str, client: redis.Redis
+    node: MakeNode, redis_url: str, client: redis.Redis, singly: bool
 ) -> None:
     push(client, *numbered(250))
     client.lpush(LEVELS[1], envelope("p", priority=5))
@@ -138,7 +139,12 @@ def test_given_back_messages_are_next_and_in_their_order(
     taken = [d for d in ours.fetch(251) if d.message is not None]
     push(client, "later")
     ours.source.fetch(GROUP, 0)
-    ours.confirmed(ours.source.give_back, taken)
+    client.config_resetstat()
+    for part in ([delivery] for delivery in taken) if singly else (taken,):
+        ours.source.give_back(part)
+    ours.rest()
+    scripts = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert scripts <= 4  # three batches, and a lease may be renewed meanwhile
     assert not client.exists("unacked", "unacked_index")
     assert ids_of(client.lrange("q", 0, -1)) == [*numbered(250), "later"]
     assert ids_of(client.lrange(LEVELS[1], 0, -1)) == ["p"]

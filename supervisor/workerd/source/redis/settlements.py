@@ -41,6 +41,8 @@ class Settlements:
         self._calls, self._keys, self._inflight, self._clock = calls, keys, inflight, clock
         self._settled: list[str] = []
         self._thens: list[Done] = []
+        self._returned: list[Delivery] = []
+        self._return_thens: list[Done] = []
         self._moves: list[_Move] = []
         self.pending = 0
 
@@ -51,12 +53,11 @@ class Settlements:
             self._thens.append(then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
-        """To the heads of their lists, so that the first of ``deliveries`` is the next to be fetched."""
+        """To the heads of their lists, so that the first that was given back is the next to be fetched."""
         self.pending += len(deliveries)
-        for end in range(len(deliveries), 0, -BATCH):
-            self._moves.append(self._return(deliveries[max(end - BATCH, 0) : end]))
+        self._returned += deliveries
         if then is not None:
-            self._moves[-1].thens.append(then)
+            self._return_thens.append(then)
 
     def put_aside(self, delivery: Delivery, reason: str, then: Done | None) -> None:
         self.pending += 1
@@ -71,6 +72,8 @@ class Settlements:
         """Send all that has been collected; return the number of scripts."""
         if self._settled:
             self._moves.append(self._settle())
+        if self._returned:
+            self._moves += self._give_back()
         moves, self._moves = self._moves, []
         for move in moves:
             confirmed = partial(self._confirmed, move.tags, move.thens)
@@ -91,6 +94,14 @@ class Settlements:
             tags = tags[CHUNK:]
         thens, self._thens = self._thens, []
         return _Move(SETTLE, self._where(), tags, tags, thens)
+
+    def _give_back(self) -> list[_Move]:
+        """A script for each batch, the last deliveries first; the callbacks go with the first deliveries."""
+        deliveries, self._returned = self._returned, []
+        ends = range(len(deliveries), 0, -BATCH)
+        moves = [self._return(deliveries[max(end - BATCH, 0) : end]) for end in ends]
+        moves[-1].thens, self._return_thens = self._return_thens, []
+        return moves
 
     def _return(self, batch: Sequence[Delivery]) -> _Move:
         lists: list[str] = []
