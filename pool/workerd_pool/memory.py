@@ -57,18 +57,27 @@ class Meter:
     ) -> None:
         self._cheap, self._exact = cheap, exact
         self._discount = 0  # what the cheap reading counts too much
-        self._exact_at = -math.inf
+        self.exact_at = -math.inf
 
     def read(self, pid: int, near: int, now: float) -> int:
         """What ``pid`` uses; an upper bound below ``near``, corrected by an exact reading from there on."""
         cheap = self._cheap(pid)
         if cheap < near:
             return cheap
-        if now - self._exact_at >= EXACT_AGAIN or cheap - self._discount >= near:
-            exact = self._exact(pid)
-            self._discount = 0 if exact is None else max(0, cheap - exact)
-            self._exact_at = now
+        if now - self.exact_at >= EXACT_AGAIN or cheap - self._discount >= near:
+            self.refine(pid, now)
         return max(0, cheap - self._discount)
+
+    def estimate(self, pid: int) -> tuple[int, int]:
+        """(upper bound, the same less what the last exact reading took off it)."""
+        cheap = self._cheap(pid)
+        return cheap, max(0, cheap - self._discount)
+
+    def refine(self, pid: int, now: float) -> None:
+        """Take an exact reading, whatever it costs."""
+        exact = self._exact(pid)
+        self._discount = 0 if exact is None else max(0, self._cheap(pid) - exact)
+        self.exact_at = now
 
 
 def _read(path: str) -> bytes:

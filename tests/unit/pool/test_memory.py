@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.support.cgroups import FakeCgroups
 from tests.support.clock import FakeClock
 from workerd_pool.cgroup import Cgroup, Level
+from workerd_pool.headroom import SLICE, Headroom, MemoryBudget, Pressure, Reading, Tally
 from workerd_pool.memory import Meter, proportional, resident, size_text
 from workerd_pool.witness import FRESH, OomWitness
 
@@ -154,3 +156,64 @@ def test_the_machine_s_count_makes_a_guess_and_says_so(tmp_path: Path, clock: Fa
     witness = OomWitness(Cgroup(vmstat=vmstat), clock.now)
     vmstat.write_text("oom_kill 1\n")
     assert "probably killed by the kernel" in witness.explain()
+
+
+def test_fetching_stops_first_then_growth_and_both_begin_again_well_below() -> None:
+    headroom = Headroom()
+    seen = [
+        headroom.judge(Reading(used, 100, "test")).name
+        for used in (50, 89, 90, 94, 95, 91, 90, 89, 81, 80, 79, 89, 96, 85, 70)
+    ]
+    assert seen == [
+        *("NONE", "NONE", "FETCHING", "FETCHING", "GROWTH", "GROWTH", "GROWTH", "FETCHING", "FETCHING"),
+        *("FETCHING", "NONE", "NONE", "GROWTH", "FETCHING", "NONE"),
+    ]
+    headroom.judge(Reading(99, 100, "test"))
+    assert headroom.judge(None) is Pressure.GROWTH
+
+
+def test_the_sum_of_many_is_exact_only_near_the_budget() -> None:
+    proc = Readings()
+    tally = Tally(lambda: Meter(proc.cheap, proc.exact), lambda: 0.0)
+    proc.high, proc.low = 100, 40
+    assert (tally.read([1, 2, 3], 301, 0.0), proc.asked) == (300, 0)
+    assert (tally.read([1, 2, 3], 300, 0.0), proc.asked) == (120, 3)
+    proc.high = 110
+    assert (tally.read([1, 2, 3], 300, 1.0), proc.asked) == (150, 3)
+    proc.low = 70
+    assert (tally.read([1, 2, 3], 300, 6.0), proc.asked) == (210, 6)
+    assert tally.read([1], 300, 6.0) == 110
+
+
+def test_exact_readings_of_many_take_several_looks_and_nothing_is_said_before_the_end() -> None:
+    proc, times = Readings(), itertools.count()
+    tally = Tally(lambda: Meter(proc.cheap, proc.exact), lambda: next(times) * SLICE / 2.5)
+    proc.high, proc.low = 100, 90
+    said = [tally.read(range(5), 450, now) for now in range(3)]
+    assert said == [None, None, 450]
+    assert proc.asked == 5
+    # One that is new is the first to be read, then those whose reading is oldest.
+    proc.low = 10
+    assert tally.read([*range(5), 9], 500, 8.0) == 2 * 10 + 4 * 90
+
+
+def test_the_tightest_of_all_budgets_counts(tmp_path: Path) -> None:
+    tree = FakeCgroups(tmp_path)
+    tree.group("slice", limit=1000 * MB, used=500 * MB)
+    tree.group("slice/unit", limit=200 * MB, used=150 * MB, inactive_file=MB)
+    group = tree.own("slice/unit")
+    assert MemoryBudget(None, group).read([], 0.0) == Reading(149 * MB, 180 * MB, "cgroup /slice/unit")
+    assert str(MemoryBudget(None, group).read([], 0.0)) == (
+        "149 MB of 180 MB are in use (cgroup /slice/unit)"
+    )
+    assert MemoryBudget(0, group).read([os.getpid()], 0.0) is None
+    tree.group("slice/unit", limit=None)
+    tree.group("slice", limit=None)
+    assert MemoryBudget(None, group).read([], 0.0) is None
+
+
+def test_a_budget_that_is_named_is_measured_by_process() -> None:
+    reading = MemoryBudget(1 << 40).read([os.getpid(), NOBODY], 0.0)
+    assert reading is not None
+    assert MB < reading.used <= resident(os.getpid()) + MB
+    assert (reading.budget, reading.whose) == (1 << 40, "memory_budget")
