@@ -27,24 +27,29 @@ from workerd_pool.errors import (
     ProtocolError,
     SoftStop,
 )
+from workerd_pool.headroom import Headroom, MemoryBudget, Pressure, Reading
 from workerd_pool.pool import Pool
 from workerd_pool.reaper import Reaper
 
 __all__ = [
     "ChildInfo",
     "Death",
+    "Headroom",
     "Interruption",
     "Job",
     "JobTerminated",
     "Listener",
     "LoadError",
     "Loop",
+    "MemoryBudget",
     "PlatformError",
     "Pool",
     "PoolBusyError",
     "PoolClosedError",
     "PoolError",
+    "Pressure",
     "ProtocolError",
+    "Reading",
     "Reaper",
     "Report",
     "Runner",

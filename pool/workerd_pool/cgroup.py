@@ -60,6 +60,9 @@ class Cgroup:
         above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
         return cls(tuple(one for one in above if (one / "memory.current").exists()), root, vmstat)
 
+    def __bool__(self) -> bool:
+        return bool(self._folders)
+
     def limited(self) -> Iterator[Level]:
         """The groups that have a limit now; it may be changed at any time."""
         for folder in self._folders:

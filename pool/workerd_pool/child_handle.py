@@ -43,6 +43,7 @@ class ChildHandle:
         self.due = Deadlines()
         self.ended: Job | None = None  # the job that ``due.cut`` is about
         self.meter = Meter()
+        self.fresh = 0  # bytes that it had when it was ready
         self.weigh_at = 0.0  # when its memory is read again also after a short job
         self._cause = ""
         self._hard_limit: float | None = None

@@ -15,6 +15,7 @@ from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Frame, Kind
 from workerd_pool.log import logger
+from workerd_pool.memory import resident
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import ChildEvent, ChildState
 from workerd_pool.template_handle import TemplateHandle
@@ -205,6 +206,7 @@ class Crew:
     def _on_ready(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         child.due.phase_over()
         child.was_ready, child.since = True, self._clock()
+        child.fresh = resident(child.pid)
         child.apply(ChildEvent.READY)
         if child.ready:
             self._dispatcher.add(child)

@@ -105,6 +105,11 @@ class MemoryBudget:
         self.budget = budget
         self._cgroup, self._tally = cgroup or Cgroup.own(), tally or Tally()
 
+    @property
+    def possible(self) -> bool:
+        """There may be a budget: one is named, or our cgroups may have limits."""
+        return self.budget != 0 if self.budget is not None else bool(self._cgroup)
+
     def read(self, pids: Iterable[int], now: float) -> Reading | None:
         """Where we stand.  None: there is no budget, or not all processes could be read yet."""
         if self.budget:

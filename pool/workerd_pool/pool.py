@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from workerd_pool import linux
+from workerd_pool import linux, recycling
 from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, Spec
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import PoolClosedError, PoolError
@@ -147,6 +147,20 @@ class Pool:
             self._dispatcher.give_up(job_id)
         self._dispatcher.settle()
         return told
+
+    # -- memory
+
+    def processes(self) -> list[int]:
+        """The pids of its templates and children."""
+        templates = [template["pid"] for template in self._reconciler.templates.info()]
+        return templates + [child.pid for child in self._reconciler.crew if child.pid]
+
+    def shed(self) -> bool:
+        """Replace the idle child that has grown most, to win memory; False if none has grown much."""
+        child = recycling.shed(self._reconciler.crew)
+        if child is not None:
+            self._reconciler.child_spent(child)
+        return child is not None
 
     # -- for status
 

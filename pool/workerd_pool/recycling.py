@@ -9,11 +9,26 @@ Units:   bytes; seconds of the monotonic clock; counts of jobs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.memory import size_text
+from workerd_pool.memory import resident, size_text
+from workerd_pool.states import ChildState
 
 SHORT = 0.001  # seconds; a reading takes a hundredth of that
+WORTHWHILE = 16 << 20  # bytes that a replacement must win
 PERIOD = 0.1  # seconds between two readings of a child whose jobs are short
+
+
+def shed(children: Iterable[ChildHandle]) -> ChildHandle | None:
+    """The idle child that has grown most is replaced; None where no one has grown enough to matter."""
+    idle = [child for child in children if child.state is ChildState.IDLE and not child.spent]
+    grown = {child: resident(child.pid) - child.fresh for child in idle}
+    fattest = max(grown, key=lambda child: grown[child], default=None)
+    if fattest is None or grown[fattest] < WORTHWHILE:
+        return None
+    fattest.spent = f"memory is short, and it has grown by {size_text(grown[fattest])}"
+    return fattest
 
 
 def may_take_more(child: ChildHandle) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.support.daemon import Workerd
+from tests.support.eventually import eventually
 from tests.system.conftest import Make
 
 APP = "tests.support.apps.hungry"
@@ -26,6 +27,25 @@ def test_a_child_that_has_too_much_after_a_task_is_replaced(make: Make) -> None:
         assert app.send_task("hungry.leak", (150,)).get(timeout=30) == slim
         assert app.send_task("hungry.pid").get(timeout=30) != slim
     assert _quiet(daemon)
+    assert daemon.stop() == 0
+
+
+def test_near_its_budget_the_daemon_fetches_no_more_until_memory_is_free_again(make: Make) -> None:
+    daemon = make(app=APP).start("--memory-budget", "400MB", size="2")
+    gate = daemon.home / "gate"
+    assert daemon.status()["memory"]["budget"] == 400 << 20
+    with daemon.client() as app:
+        hungry = app.send_task("hungry.hold", (320, str(gate)))
+        eventually(lambda: daemon.status()["memory"]["stopped"])
+        assert daemon.logged("no more tasks are fetched")
+        waiting = app.send_task("hungry.pid")
+        eventually(lambda: "no more tasks are fetched" in daemon.run("status").stdout)
+        assert daemon.status()["tasks"]["received"] == 1
+        gate.touch()
+        assert hungry.get(timeout=30) == 320 << 20
+        assert waiting.get(timeout=30)
+        eventually(lambda: daemon.logged("tasks are fetched again"))
+    assert not daemon.status()["memory"]["stopped"]
     assert daemon.stop() == 0
 
 

@@ -21,12 +21,14 @@ workerd -A proj start --size 2-8 -Q celery,mail --broker redis://localhost:6379/
 @click.option("--drain-timeout", type=Duration(), help="Longest drain at a stop.  [default: 10m]")
 @click.option("--max-tasks-per-child", metavar="N", help="Replace a child after N tasks.")
 @click.option("--max-memory-per-child", metavar="SIZE", help="Replace a child that has more after a task.")
+@click.option("--memory-budget", metavar="SIZE", help="Memory of the whole daemon.  [default: auto]")
 @click.option("--dry", is_flag=True, help="Read and check everything as for a start, and start nothing.")
 def command(
     common: Common,
     drain_timeout: float | None,
     max_tasks_per_child: str | None,
     max_memory_per_child: str | None,
+    memory_budget: str | None,
     dry: bool,
 ) -> int:
     """Run a daemon in the foreground.
@@ -37,6 +39,7 @@ def command(
         "drain.timeout": drain_timeout,
         "max_tasks_per_child": max_tasks_per_child,
         "max_memory_per_child": max_memory_per_child,
+        "memory_budget": memory_budget,
     }
     layers = layers_of(common, **flags)
     config = layers.config()

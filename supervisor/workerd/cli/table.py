@@ -18,6 +18,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("backend", found.get("backend"))
     yield from _row("queues", ", ".join(found.get("queues") or ()))
     yield from _row("tasks", _counters(found.get("tasks") or {}))
+    yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
     for pool in found.get("pools") or ():
         yield from _pool(pool)
@@ -55,6 +56,11 @@ def _broker(found: Mapping[str, Any]) -> str:
 
 def _counters(tasks: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in tasks.items() if count)
+
+
+def _memory(memory: Mapping[str, Any]) -> str:
+    stopped = f"; {memory['stopped']}" if memory.get("stopped") else ""
+    return f"{memory.get('text', '')}{stopped}"
 
 
 def _pool(pool: Mapping[str, Any]) -> Iterator[str]:

@@ -69,6 +69,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Tasks that a child may begin before it is replaced; 0 for any number."""
     max_memory_per_child: int = 0
     """Bytes that a child may have after a task before it is replaced; 0 for any number."""
+    memory_budget: int | None = None
+    """Bytes for the daemon with its children; 0 for no budget, None for 90 % of the cgroup's limit."""
     boot_timeout: float = 60.0
     """Seconds for each start-up phase of a template and of a child."""
     lease: float = 30.0
@@ -125,6 +127,11 @@ def parse_bytes(value: Any) -> int:
     return int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
 
 
+def parse_budget(value: Any) -> int | None:
+    """As ``parse_bytes``; None from ``auto``."""
+    return None if str(value).strip() == "auto" else parse_bytes(value)
+
+
 def parse_size(value: Any) -> tuple[int, int]:
     """(lower, upper), at most ``MAX_SLOTS``, from ``4``, ``"4"``, ``"2-8"`` or ``[2, 8]``."""
     if isinstance(value, (list, tuple)) and len(value) == 2:
@@ -165,6 +172,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "max_crashes": parse_count,
     "max_tasks_per_child": parse_count_or_none,
     "max_memory_per_child": parse_bytes,
+    "memory_budget": parse_budget,
     "boot_timeout": parse_positive_duration,
     "lease": parse_positive_duration,
     "drain.timeout": parse_duration,

@@ -2,7 +2,8 @@
 
 ``status()`` gives plain values.  The keys that the command line shows, all optional: ``name``, ``pid``,
 ``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``queues``,
-``tasks`` (counters by name), ``pools`` (one mapping each: ``name``, ``generation``, ``lower``, ``upper``,
+``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``; ``stopped``, what is
+forbidden for want of it), ``pools`` (one mapping each: ``name``, ``generation``, ``lower``, ``upper``,
 ``wanted``, ``alive``, ``busy``, ``degraded``, ``children``), ``steps``.
 
 A *fact* is a mapping with the key ``event``: ``{"event": "draining", "waiting_for": ["proj.add[4f2a]"],

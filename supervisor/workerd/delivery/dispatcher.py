@@ -61,6 +61,10 @@ class Dispatcher:
         self.failures = Failures()
         self.intake, self.runs = Intake(self), Runs(self, max_crashes)
         self.draining = False
+        self.paused = ""
+        """Why nothing more is fetched for now; empty while it is."""
+        self.on_work: Callable[[], None] = _nothing
+        """Called when a run begins."""
         self.on_idle: Callable[[], None] | None = None
 
     @property
@@ -206,3 +210,7 @@ class Dispatcher:
         if self.draining and self.on_idle is not None and not len(self.table) and not self.unsettled:
             on_idle, self.on_idle = self.on_idle, None
             on_idle()
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

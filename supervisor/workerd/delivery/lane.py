@@ -61,6 +61,9 @@ class Lane:
         """How many messages more this node should hold for the pool."""
         if self.dispatcher.table.held(self.name) >= self.most_held:
             return 0
+        if self.dispatcher.paused:
+            # One at a time, else a pause whose cause does not go away by itself would have no end.
+            return int(pool.free > 0 and not any(lane.demand() for lane in self.dispatcher.lanes.values()))
         free = max(pool.free - len(self._acknowledging), 0)
         return self.prefetch.room(slots=pool.alive, free=free, reserved=len(self.ready), growth=self.growth)
 

@@ -36,6 +36,7 @@ class Runs:
         if (request := desk.table.get(job.id)) is not None:
             request.time_start, request.worker_pid = desk.clock.wall(), pid
             desk.totals.started += 1
+            desk.on_work()
 
     def on_progress(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
         """The task told a state of its own, such as STARTED."""

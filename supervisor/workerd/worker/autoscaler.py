@@ -74,6 +74,8 @@ class Autoscaler(StartStopStep):
             worker.dispatcher.default.growth = 0
             return
         wanted = self.choose(worker.clock.now(), worker.demand())
+        if wanted > worker.pool.wanted and not worker.memory.may_grow:
+            wanted = worker.pool.wanted
         if wanted != worker.pool.wanted:
             worker.pool.want(wanted, reason="autoscale")
         worker.dispatcher.default.growth = self.upper - wanted

@@ -25,6 +25,7 @@ from workerd.worker.conduct import Conductor
 from workerd.worker.desk import OperatorDesk
 from workerd.worker.inbox import Inbox, StopRequested
 from workerd.worker.lifecycle import Event, Life, State, asked_by, decide
+from workerd.worker.memory import MemoryKeeper
 from workerd.worker.reloads import Reloads
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class WorkController:
             max_crashes=config.max_crashes,
             queues={DEFAULT_POOL: self.queues},
         )
+        self.memory = MemoryKeeper(self)
+        self.dispatcher.on_work = self.memory.watch
         self.blueprint = Blueprint(
             name="Worker", default_steps=STEPS, steps=app.steps["worker"], parent_attribute="worker"
         )
@@ -187,6 +190,7 @@ class WorkController:
         except StopRequested:
             logger.info("Stopped while starting")
         finally:
+            self.memory.stop()
             self.blueprint.stop(self)
             self.blueprint.shutdown(self)
             self.hub.dispose()

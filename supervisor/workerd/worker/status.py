@@ -31,6 +31,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "queues": list(worker.consumer.queues),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
         "pools": [pool(worker)],
+        "memory": worker.memory.status(),
         "reload": worker.reloads.last,
         "steps": [step.alias for step in worker.steps],
     }

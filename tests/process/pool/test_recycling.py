@@ -109,3 +109,20 @@ def test_a_smaller_or_larger_pool_is_reached_while_it_recycles(rig: Rig) -> None
         for _ in range(5):
             rig.run("echo")
         rig.until(lambda n=n: rig.pool.alive == n and len(rig.pool.children()) == n and rig.pool.free >= n)
+
+
+def test_when_memory_is_short_the_idle_child_that_has_grown_most_is_replaced(
+    rig: Rig, tmp_path: Path
+) -> None:
+    rig.boot(2)
+    assert not rig.pool.shed()
+    busy = rig.start_job("wait_for", path=str(tmp_path / "go"))
+    grown = rig.run("grow", mb=40)[0]["pid"]
+    assert rig.pool.shed()
+    assert not rig.pool.shed()
+    rig.until(lambda: grown not in rig.pids() and rig.pool.alive == 2)
+    assert rig.notes.started[busy] in rig.pids()
+    assert set(rig.pool.processes()) == {*rig.pids(), rig.template_pid()}
+    assert rig.notes.degraded == []
+    (tmp_path / "go").touch()
+    rig.until(lambda: busy in rig.notes.done)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 from workerd import App
 
@@ -25,3 +27,12 @@ def leak(mb: int) -> int:
     """What it takes stays in the child."""
     KEPT.append(take(mb))
     return os.getpid()
+
+
+@app.task(name="hungry.hold")
+def hold(mb: int, gate: str) -> int:
+    """Has so much until the file ``gate`` exists."""
+    kept = take(mb)
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    return len(kept)

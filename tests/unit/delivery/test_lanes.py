@@ -145,3 +145,19 @@ def test_a_lost_link_drops_what_waits_in_every_lane(desk: Desk) -> None:
     assert desk.dispatcher.default.ready == desk.dispatcher.lanes["video"].ready
     assert not desk.dispatcher.default.ready
     assert [desk.dispatcher.table.held(name) for name in QUEUES] == [2, 1]
+
+
+def test_a_pause_stops_every_lane_and_lets_one_task_through_while_nothing_runs(desk: Desk) -> None:
+    desk.take("mail", "m1")
+    desk.dispatcher.paused = "memory is short"
+    desk.dispatcher.pump()
+    assert desk.source.rooms == {"default": 0, "video": 0}
+    desk.done("default")
+    assert desk.source.rooms == {"default": 1, "video": 0}
+    desk.dispatcher.pump()
+    assert desk.source.rooms == {"default": 1, "video": 1}
+    desk.take("video", "v1")
+    assert desk.source.rooms == {"default": 0, "video": 0}
+    desk.dispatcher.paused = ""
+    desk.dispatcher.pump()
+    assert desk.source.rooms == {"default": 2, "video": 0}

@@ -41,6 +41,7 @@ class FakeWorker:
         self.state = State.RUNNING
         self.pool, self.dispatcher = FakePool(size[0]), FakeDispatcher()
         self.autoscaler: Any = None
+        self.memory = SimpleNamespace(may_grow=True)
 
     def demand(self) -> int:
         return self.demand_now
@@ -144,3 +145,16 @@ def test_a_shrinking_demand_is_remembered_step_by_step(clock: FakeClock) -> None
 
     assert [demand.record(clock.now() + at, seen) for at, seen in ((0, 5), (4, 3), (8, 1))] == [5, 5, 5]
     assert [demand.record(clock.now() + at, 0) for at in (11, 15, 19)] == [3, 1, 0]
+
+
+def test_a_pool_without_memory_to_grow_by_only_shrinks(clock: FakeClock) -> None:
+    worker = FakeWorker(size=(1, 6), clock=clock, demand=3)
+    scaler(worker)
+    assert tick(worker) == 3
+    worker.memory.may_grow, worker.demand_now = False, 6
+    assert tick(worker) == 3
+    worker.demand_now = 1
+    clock.advance(31.0)
+    assert tick(worker) == 1
+    worker.memory.may_grow, worker.demand_now = True, 6
+    assert tick(worker) == 6
