@@ -7,7 +7,7 @@ INSTALLED = $(VENV)/.installed
 TESTABLE = $(VENV)/.testable
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long check bench fmt brokers clean dist
+.PHONY: help venv demo test test-long check soak bench fmt brokers clean dist
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(TESTABLE) ## format, lint, types, layers, unit and contract tests (unde
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache --no-logo > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 	@$(BIN)/pytest -q tests/unit tests/contract
+
+soak: $(TESTABLE) brokers ## random kills, scaling, reloads and load for 10 minutes, from a printed seed
+	@$(BIN)/pytest -v -s --timeout=900 --soak=600 tests/soak
 
 bench: $(INSTALLED) ## measure the pool beside its peers (3 minutes; ratios of one run)
 	@$(BIN)/python -m bench.pool

@@ -27,6 +27,9 @@ LEFT = pytest.StashKey[list[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests marked long, and more rounds")
+    parser.addoption(
+        "--soak", type=float, default=60.0, metavar="SECONDS", help="how long a soak goes on (60)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,6 +99,13 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many times as much a test with repetitions should do: 1, or 10 with ``--long``."""
     return 10 if request.config.getoption("--long") else 1
+
+
+@pytest.fixture
+def soak_seconds(request: pytest.FixtureRequest) -> float:
+    """How long a soak goes on."""
+    seconds: float = request.config.getoption("--soak")
+    return seconds
 
 
 @pytest.fixture

@@ -96,7 +96,8 @@ class Workerd:
     def wait_ready(self) -> None:
         def ready() -> bool:
             assert self.process is not None
-            assert self.process.poll() is None, f"the daemon has ended:\n{self.text()}"
+            if self.process.poll() is not None:  # no assertion: that would mean "not yet"
+                raise RuntimeError(f"the daemon has ended:\n{self.text()}")
             return bool(self.run("status", "--json").returncode == 0 and self.status()["ready"])
 
         eventually(ready, within=60.0, every=0.1)

@@ -1,0 +1,105 @@
+"""Random events from a printed seed; at every quiet point nothing is missing, doubled or left over.
+
+``make soak`` runs it for ten minutes, the suite for one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.soak.events import GOOD, Soak
+from tests.support.daemon import Workerd, running
+from tests.support.eventually import eventually
+
+BUSY = 8.0
+"""Seconds of events between two quiet points."""
+QUIET_SIZE = 2
+
+
+@pytest.fixture
+def daemon(short_dir: Path, redis_url: str) -> Iterator[Workerd]:
+    home = short_dir / "d"
+    home.mkdir()
+    (home / "soakapp.py").write_text(GOOD)
+    options = {"app": "soakapp", "broker": redis_url, "backend": redis_url}
+    with running(home, env={"WORKERD_MAX_TASKS_PER_CHILD": "60"}, **options) as daemon:
+        yield daemon
+
+
+def test_nothing_is_lost_doubled_or_left_whatever_happens(
+    daemon: Workerd, rng: random.Random, soak_seconds: float
+) -> None:
+    end = time.monotonic() + soak_seconds
+    with daemon.client() as app:
+        soak = Soak(daemon, app, daemon.home / "soakapp.py", rng)
+        quiet(soak)
+        before = belongings(daemon)
+        while time.monotonic() < end:
+            busy_until = time.monotonic() + BUSY
+            while time.monotonic() < busy_until:
+                soak.event()
+                time.sleep(rng.uniform(0.0, 0.3))  # the pace of the events, not a wait for a fact
+            quiet(soak)
+            eventually(lambda: belongings(daemon) == before, within=30)
+            print(f"quiet: {soak.sent.next} tasks sent, {soak.kills} kills; events: {' '.join(soak.log)}")
+            soak.log.clear()
+    assert soak.sent.ordinary
+
+
+def quiet(soak: Soak) -> None:
+    """After the last event everything comes to rest, and every task has come to its end."""
+    daemon, sent = soak.daemon, soak.sent
+    eventually(lambda: sent.ordinary <= set(daemon.ran()), within=90)
+    for results in (sent.limited, sent.poison):
+        for result in results.values():
+            eventually(lambda result=result: result.state == "FAILURE", within=60)
+    eventually(lambda: at_rest(daemon), within=30)
+    account(soak)
+    assert daemon.run("scale", str(QUIET_SIZE)).returncode == 0
+    eventually(lambda: at_rest(daemon) and daemon.status()["pools"][0]["alive"] == QUIET_SIZE, within=30)
+
+
+def at_rest(daemon: Workerd) -> bool:
+    """Nothing runs, waits or comes in, and there are as many children as are wanted."""
+    status = daemon.status()
+    (pool,) = status["pools"]
+    held = sum(status["tasks"][stage] for stage in ("reserved", "running", "storing", "settling"))
+    alive = pool["wanted"] == pool["alive"] == len(pool["children"])
+    return bool(status["state"] == "running" and not held and alive and pool["degraded"] is None)
+
+
+def account(soak: Soak) -> None:
+    """Each id exactly once; only a kill of ours may cut a run off, and only such a run begins again."""
+    sent, started, ended = soak.sent, soak.daemon.ran("start"), soak.daemon.ran()
+    assert set(started) == sent.ordinary | set(sent.limited) | set(sent.poison)
+    repeats = sum(started[number] - 1 for number in sent.ordinary)
+    cut_off = sum(started[number] - ended[number] for number in sent.ordinary)
+    assert cut_off <= soak.kills, "a run was interrupted that no kill of the test has hit"
+    assert repeats <= soak.kills, "a run was repeated that no kill of the test has hit"
+    assert not set(ended) & (set(sent.limited) | set(sent.poison))
+    assert all(started[number] == 1 for number in sent.limited)
+    # A kill of ours may be one of the three deaths.
+    assert all(started[number] <= 3 for number in sent.poison)
+    for result in sent.limited.values():
+        assert type(result.result).__name__ == "TimeLimitExceeded"
+    for result in sent.poison.values():
+        assert type(result.result).__name__ == "WorkerLostError"
+    assert soak.daemon.status()["tasks"]["put_aside"] == len(sent.poison)
+
+
+def belongings(daemon: Workerd) -> tuple[int, int, list[str], list[str]]:
+    """Processes, descriptors and files of a daemon at rest."""
+    processes = daemon.descendants()
+    assert all(process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    files = [str(path) for path in (daemon.home / "s").rglob("*")] + [
+        str(p) for p in (daemon.home / "r").rglob("*")
+    ]
+    shared = os.listdir("/dev/shm")  # noqa: PTH208
+    return len(processes), psutil.Process(daemon.pid).num_fds(), sorted(files), sorted(shared)
