@@ -129,8 +129,21 @@ def test_a_client_program_gets_one_short_traceback(make: Make) -> None:
 
 def test_stderr_that_cannot_be_written_changes_no_exit_code(make: Make) -> None:
     daemon = make()
-    line = f"{sys.executable} -m workerd status 2>/dev/full"
-    assert subprocess.run(["sh", "-c", line], env=daemon.env, check=False).returncode == 69
+    for stderr in ("2>/dev/full", "2>&-"):
+        line = f"{sys.executable} -m workerd status {stderr}"
+        assert subprocess.run(["sh", "-c", line], env=daemon.env, check=False).returncode == 69
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_a_daemon_whose_streams_are_closed_or_full_serves(make: Make, streams: str) -> None:
+    daemon = make()
+    line = f"exec {sys.executable} -m workerd -A {daemon.app} start --size 1 {streams}"
+    daemon.process = subprocess.Popen(["sh", "-c", line], env=daemon.env, start_new_session=True)
+    daemon.wait_ready()
+    done = daemon.run("call", "ledger.add", "--args", "[1, 2]", "--wait")
+    assert done.stdout.splitlines()[-1:] == ["3"], done.stderr
+    assert daemon.run("reload").returncode == 0
+    assert daemon.stop() == 0
 
 
 def test_a_module_that_the_app_names_is_missed_before_anything_is_started(

@@ -55,6 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     output.ensure()
     try:
+        return _run(argv)
+    finally:
+        output.settle()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
         code = group.main(
             args=list(argv) if argv is not None else None, prog_name="workerd", standalone_mode=False
         )

@@ -1,4 +1,4 @@
-"""Standard output and error that cannot be written: closed (``>&-``), full, or a pipe that nobody reads."""
+"""Standard streams that are closed (``>&-``), and output that cannot be written: full, or read by nobody."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ _UNWRITABLE = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def ensure() -> None:
-    """Give ``sys.stdout`` something that fails when it is written, where the caller has closed it."""
+    """Open what the caller has closed of descriptors 0 to 2, else sockets and locks would take their places.
+
+    What is written to such an output fails, and what is written to such a stderr is lost.
+    """
+    for fd, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # the lowest one that is free: those below it are there
+            os.set_inheritable(fd, True)
     if sys.stdout is None:
-        # Opened for reading; it also keeps the next file from becoming our output.
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def finish() -> None:
@@ -32,8 +42,20 @@ def tell(text: str) -> None:
     try:
         click.echo(text, err=True)
     except OSError:
-        # Python would try once more at its end, and then exit with a code of its own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        _give_up_stderr()
+
+
+def settle() -> None:
+    """Write what stderr still holds, such as the last line of a log, or give it up."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _give_up_stderr()
+
+
+def _give_up_stderr() -> None:
+    # Python would try once more at its end, and then exit with a code of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def failed(exc: OSError) -> tuple[int, str] | None:

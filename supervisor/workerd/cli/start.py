@@ -6,7 +6,7 @@ import click
 
 from workerd.cli.common import Common, common_options, daemon_options, example
 from workerd.cli.settings import Duration, layers_of
-from workerd.transport.urls import checked_backend, checked_broker
+from workerd.transport.urls import check_urls
 from workerd.worker import run_daemon
 
 _EXAMPLE = """
@@ -42,8 +42,5 @@ def command(
         "memory_budget": memory_budget,
     }
     layers = layers_of(common, **flags)
-    config = layers.config()
-    for url in config.broker:
-        checked_broker(url)
-    checked_backend(config.backend)
+    check_urls(layers.config(), layers.source)
     return run_daemon(layers, dry=dry)

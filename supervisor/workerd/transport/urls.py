@@ -5,8 +5,10 @@ Errors: ConfigError, in one line, without the URL's password.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from workerd.config import Config
 from workerd.errors import ConfigError
 from workerd.transport.address import SCHEMES as REDIS
 from workerd.transport.address import address_of_url
@@ -15,6 +17,16 @@ from workerd.urls import masked
 AMQP = ("amqp", "amqps", "pyamqp")
 EMBEDDED = "embedded"
 NO_BACKEND = ("", "disabled")
+
+
+def check_urls(config: Config, source: Callable[[str], str]) -> None:
+    """Check the broker and backend of ``config``; ``source`` tells where a setting comes from."""
+    checks = [("broker", checked_broker, url) for url in config.broker]
+    for key, check, url in (*checks, ("backend", checked_backend, config.backend)):
+        try:
+            check(url)
+        except ConfigError as exc:
+            raise ConfigError(f"{exc.what} (from {source(key)})", exc.hint) from None
 
 
 def checked_broker(url: str) -> str:

@@ -17,7 +17,7 @@ from workerd.bootsteps import Blueprint
 from workerd.control.lock import NameLock
 from workerd.errors import ConfigError, ExitCode
 from workerd.paths import control_socket, ensure_dir, runtime_dir
-from workerd.transport.urls import checked_backend, checked_broker
+from workerd.transport.urls import check_urls
 from workerd.worker import again, logs
 from workerd.worker.broker import needs_embedded
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
@@ -100,10 +100,9 @@ def try_start(layers: Layers, config: Config) -> int:
 
 def with_app(layers: Layers, app: App) -> Config:
     """The settings with those of ``app.conf`` below them; URLs that cannot work are told here."""
-    config = layers.below("app.conf", app.daemon_defaults()).config()
-    for url in config.broker:
-        checked_broker(url)
-    checked_backend(config.backend)
+    layers = layers.below("app.conf", app.daemon_defaults())
+    config = layers.config()
+    check_urls(config, layers.source)
     return config
 
 

@@ -129,6 +129,17 @@ def test_a_broker_url_that_cannot_work_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_broker_url_that_cannot_work_is_told_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKERD_BROKER", "foo://x")
+    assert main(["start", "-A", "json"]) == 78
+    assert (
+        "'foo://x' is of no kind that is served (from the environment (WORKERD_*));"
+        in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("words", ["version", "--version"])
 @pytest.mark.parametrize(
     ("where", "told"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
