@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from workerd_pool.contract import (
     ChildInfo,
-    Death,
     Interruption,
     Job,
     Listener,
@@ -17,7 +16,9 @@ from workerd_pool.contract import (
     Runner,
     Spec,
 )
+from workerd_pool.death import Cause, Death
 from workerd_pool.errors import (
+    INTERRUPTIONS,
     JobTerminated,
     LoadError,
     PlatformError,
@@ -32,6 +33,8 @@ from workerd_pool.pool import Pool
 from workerd_pool.reaper import Reaper
 
 __all__ = [
+    "INTERRUPTIONS",
+    "Cause",
     "ChildInfo",
     "Death",
     "Headroom",

@@ -11,8 +11,9 @@ import signal
 import socket
 
 from workerd_pool import frames
-from workerd_pool.contract import ChildInfo, Death, Interruption, Job, Spec
+from workerd_pool.contract import ChildInfo, Interruption, Job, Spec
 from workerd_pool.deadlines import NEVER, Deadlines
+from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
 from workerd_pool.memory import Meter
@@ -45,8 +46,7 @@ class ChildHandle:
         self.meter = Meter()
         self.fresh = 0  # bytes that it had when it was ready
         self.weigh_at = 0.0  # when its memory is read again also after a short job
-        self._cause = ""
-        self._hard_limit: float | None = None
+        self._reason: Reason | None = None
         self._reaper = reaper
         self._down, self._childs_down = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -99,7 +99,7 @@ class ChildHandle:
 
     def death(self, status: int | None) -> Death:
         """Its death, with the parent's reason if there was one."""
-        return Death.of(self.pid, status, self._cause, self._hard_limit)
+        return Death.of(self.pid, status, self._reason, ready=self.was_ready)
 
     # -- events
 
@@ -109,10 +109,9 @@ class ChildHandle:
         for command in commands:
             self._perform(command)
 
-    def blame(self, cause: str, hard_limit: float | None = None) -> None:
-        """Why the parent is about to end it; the first reason stays."""
-        if not self._cause:
-            self._cause, self._hard_limit = cause, hard_limit
+    def blame(self, cause: Cause, words: str, hard_limit: float | None = None) -> None:
+        """Why it is about to end; the first reason stays."""
+        self._reason = self._reason or Reason(cause, words, hard_limit)
 
     def _perform(self, command: Command) -> None:
         if command is Command.GO:

@@ -1,4 +1,4 @@
-"""The words that the pool and its host share: recipes, jobs, deaths, and who calls whom.
+"""The words that the pool and its host share: recipes, jobs, and who calls whom.
 
 Units: limits and ages in seconds.  Job headers and bodies are opaque to the pool; a header must
 hold only what msgpack can carry.
@@ -6,12 +6,12 @@ hold only what msgpack can carry.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
+
+from workerd_pool.death import Death
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +60,6 @@ class Interruption(StrEnum):
     """SoftStop, a SoftTimeLimitExceeded too."""
     TERMINATE = "terminate"
     """JobTerminated, which ``except Exception`` does not catch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a process ended.
-
-    ``exitcode`` or ``signal`` (its name) is set, never both; both are None when nobody could know.
-    ``cause`` says it in words.  ``hard_limit`` is set, in seconds, when that limit was the reason.
-    """
-
-    pid: int
-    exitcode: int | None
-    signal: str | None
-    cause: str
-    hard_limit: float | None = None
-
-    @classmethod
-    def of(cls, pid: int, status: int | None, cause: str = "", hard_limit: float | None = None) -> Self:
-        """The death of ``pid`` with a wait status; ``cause`` replaces what the status would say."""
-        if status is None:
-            return cls(pid, None, None, cause or "its exit status is unknown", hard_limit)
-        code = os.waitstatus_to_exitcode(status)
-        if code >= 0:
-            return cls(pid, code, None, cause or f"exit code {code}", hard_limit)
-        name = signal_name(-code)
-        return cls(pid, None, name, cause or f"killed by signal {-code} ({name})", hard_limit)
-
-
-def signal_name(number: int) -> str:
-    """``SIGKILL`` for 9; real-time signals have no name of their own."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Protocol
 import msgspec
 
 from workerd_pool.child_handle import ChildHandle, read_all
-from workerd_pool.contract import Death, Loop, Spec
+from workerd_pool.contract import Loop, Spec
 from workerd_pool.deadlines import NEVER
+from workerd_pool.death import Cause, Death
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Frame, Kind
@@ -106,9 +107,9 @@ class Crew:
         if not child.jobs and child.state is ChildState.DRAINING and child.was_ready:
             self._enter(child, "gone")
 
-    def kill(self, child: ChildHandle, cause: str, hard_limit: float | None = None) -> None:
-        """KILL a child and its group; ``cause`` becomes the cause of its death."""
-        child.blame(cause, hard_limit)
+    def kill(self, child: ChildHandle, cause: Cause, words: str, hard_limit: float | None = None) -> None:
+        """KILL a child and its group; ``cause`` and ``words`` become those of its death."""
+        child.blame(cause, words, hard_limit)
         child.wanted_dead = True
         self._dispatcher.remove(child)
         child.apply(ChildEvent.KILL)
@@ -139,14 +140,14 @@ class Crew:
         """The child will not come."""
         child = self._children.get(key)
         if child is not None:
-            child.blame(reason)
+            child.blame(Cause.START, reason)
             self._on_exit(child, None)
 
     def orphaned(self, generation: int) -> None:
         """The template of a generation is gone: what it has not told will not be told."""
         for child in list(self):
             if child.generation == generation and not child.pid:
-                child.blame("its template died before it could be adopted")
+                child.blame(Cause.START, "its template died before it could be adopted")
                 child.wanted_dead = True
                 child.apply(ChildEvent.KILL)
                 if child.at_end:
@@ -183,7 +184,7 @@ class Crew:
     def _distrust(self, child: ChildHandle, exc: Exception) -> None:
         logger.error("%s breaks the protocol and is killed: %r", child.name(), exc)
         self._stop_reading(child)
-        self.kill(child, f"protocol error: {exc!r}")
+        self.kill(child, Cause.PROTOCOL, f"protocol error: {exc!r}")
         child.wanted_dead = False
 
     def _on_end(self, child: ChildHandle) -> None:
@@ -216,7 +217,7 @@ class Crew:
 
     def _on_failed(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         reason, child.traceback = _decode_failed(header)
-        child.blame(f"it could not start: {reason}")
+        child.blame(Cause.START, f"it could not start: {reason}")
 
     def _on_log(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         level, text = _decode_log(header)

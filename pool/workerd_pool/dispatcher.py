@@ -21,8 +21,9 @@ import msgspec
 from workerd_pool import recycling
 from workerd_pool.alarm import Alarm
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Death, Job, Listener
+from workerd_pool.contract import Job, Listener
 from workerd_pool.deadlines import NEVER
+from workerd_pool.death import Death
 from workerd_pool.errors import PoolBusyError
 from workerd_pool.log import logger, tell
 from workerd_pool.pace import PATIENCE, Pace

@@ -13,6 +13,7 @@ from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Interruption, Job
 from workerd_pool.crew import Crew, CrewEvents
 from workerd_pool.deadlines import DUMP_GRACE, NEVER
+from workerd_pool.death import Cause
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.log import logger
 from workerd_pool.states import ChildEvent
@@ -64,10 +65,10 @@ class Enforcer:
         if due.hard <= now:
             limit = child.hard_limit()
             due.job_over()
-            self._crew.kill(child, f"hard time limit ({limit:g}s)", limit)
+            self._crew.kill(child, Cause.HARD_LIMIT, f"hard time limit ({limit:g}s)", limit)
         elif due.cut <= now:
             due.cut = NEVER
-            self._crew.kill(child, "terminated by the host")
+            self._crew.kill(child, Cause.OPERATOR, "terminated, and it did not end in time")
         elif due.soft <= now:
             due.soft = NEVER
             if job is not None:
@@ -86,7 +87,8 @@ class Enforcer:
             due.phase_over()
             child.apply(ChildEvent.KILL)
         elif due.phase <= now:
-            child.blame(f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
+            cause = Cause.PROTOCOL if child.at_end else Cause.OVERDUE
+            child.blame(cause, f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
             logger.error("%s is not %s; its stacks go to stderr", child.name(), due.phase_name)
             child.dump()
             due.phase, due.kill = NEVER, now + DUMP_GRACE

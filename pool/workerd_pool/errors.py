@@ -43,3 +43,7 @@ class JobTerminated(BaseException):
 
     Not an Exception, as KeyboardInterrupt is none: ``except Exception`` does not catch it.
     """
+
+
+INTERRUPTIONS: tuple[type[BaseException], ...] = (SoftTimeLimitExceeded, JobTerminated)
+"""Whatever may be raised in a job from outside."""

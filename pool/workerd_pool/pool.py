@@ -8,6 +8,7 @@ from typing import Any
 
 from workerd_pool import linux, recycling
 from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, Spec
+from workerd_pool.death import Cause, Deaths
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import PoolClosedError, PoolError
 from workerd_pool.reaper import Reaper
@@ -120,12 +121,15 @@ class Pool:
         """Jobs that no child has read; they are the host's again."""
         return self._dispatcher.take_back()
 
-    def kill_job(self, job_id: int, cause: str) -> bool:
-        """KILL the group of the child that runs the job; False if none runs it.  ``on_lost`` follows."""
+    def kill_job(self, job_id: int, words: str) -> bool:
+        """KILL the group of the child that runs the job; False if none runs it.  ``on_lost`` follows.
+
+        The cause of the death is ``Cause.OPERATOR``, with these words.
+        """
         child = self._dispatcher.holder(job_id)
         if child is None or child.current is None or child.current.id != job_id:
             return False
-        self._reconciler.crew.kill(child, cause)
+        self._reconciler.crew.kill(child, Cause.OPERATOR, words)
         return True
 
     def interrupt_job(
@@ -163,6 +167,11 @@ class Pool:
         return child is not None
 
     # -- for status
+
+    @property
+    def deaths(self) -> Deaths:
+        """The children that died of something else than having served."""
+        return self._reconciler.deaths
 
     def ping(self) -> None:
         """Ask the idle children for a sign of life."""

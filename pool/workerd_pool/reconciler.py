@@ -12,8 +12,9 @@ from typing import Any
 from workerd_pool.alarm import Alarm
 from workerd_pool.budget import RestartBudget
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Death, Listener, Loop, Spec
+from workerd_pool.contract import Listener, Loop, Spec
 from workerd_pool.crew import Crew
+from workerd_pool.death import Cause, Death, Deaths
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.generations import Generations
@@ -51,6 +52,7 @@ class Reconciler:
         self.child_budget = RestartBudget(LEAST_BUDGET)
         self.template_budget = RestartBudget(LEAST_BUDGET)
         self.degraded: str | None = None
+        self.deaths = Deaths()
         self._told_empty = False
         self._reconciling = self._once_more = False
         self._alarm = Alarm(loop, clock, self._ring)
@@ -85,7 +87,7 @@ class Reconciler:
         """Nothing is wanted any more, now."""
         self.closing = True
         for child in list(self.crew):
-            self.crew.kill(child, "the pool was terminated")
+            self.crew.kill(child, Cause.POOL, "the pool was terminated")
         self.templates.kill()
         self.reconcile()
         self._dispatcher.return_backlog()
@@ -221,14 +223,16 @@ class Reconciler:
         self.templates.overdue(child.generation, f"no fork within {child.spec.boot_timeout:g}s")
 
     def child_gone(self, child: ChildHandle, death: Death) -> None:
-        """Count the death unless it was wanted, and replace the child if it is missed."""
+        """Remember the death unless it just left, count it if nobody wanted it, and replace the child."""
+        if not (child.wanted_dead and death.cause is Cause.EXIT):
+            self.deaths.record(self._clock(), death, child.current.title if child.current else "")
         if child.generation == self.generations.incoming and not child.wanted_dead:
-            self._fail(child.generation, f"its first child: {death.cause}", child.traceback)
+            self._fail(child.generation, f"its first child: {death.words}", child.traceback)
         elif not child.wanted_dead:
-            logger.warning("%s died: %s", child.name(), death.cause)
+            logger.warning("%s died: %s", child.name(), death.words)
             if child.traceback:
                 logger.warning("%s could not start:\n%s", child.name(), child.traceback)
-            self.child_budget.died(self._clock(), death.cause, ready=child.was_ready)
+            self.child_budget.died(self._clock(), death.words, ready=child.was_ready)
         self.reconcile()
         self._dispatcher.settle()
 
@@ -250,10 +254,10 @@ class Reconciler:
         generation = template.generation
         if generation == self.generations.incoming and not template.wanted_dead:
             when = "its template" if template.was_ready else "while it imported the code"
-            reason = death.cause if template.told else f"{when}: {death.cause}"
+            reason = death.words if template.told else f"{when}: {death.words}"
             self._fail(generation, reason, template.traceback)
         elif not template.wanted_dead:
-            logger.warning("%s died: %s\n%s", template.name(), death.cause, template.traceback)
-            self.template_budget.died(self._clock(), f"the template: {death.cause}", ready=template.was_ready)
+            logger.warning("%s died: %s\n%s", template.name(), death.words, template.traceback)
+            self.template_budget.died(self._clock(), f"the template: {death.words}", ready=template.was_ready)
         self.crew.orphaned(generation)
         self.reconcile()

@@ -13,8 +13,9 @@ import sys
 
 from workerd_pool import frames
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Death, Spec
+from workerd_pool.contract import Spec
 from workerd_pool.deadlines import Deadlines
+from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL, DUMP
 from workerd_pool.reaper import Reaper
@@ -102,7 +103,8 @@ class TemplateHandle:
 
     def death(self, status: int | None) -> Death:
         """How it ended."""
-        return Death.of(self.pid, status, self.failure)
+        reason = Reason(Cause.START, self.failure) if self.failure else None
+        return Death.of(self.pid, status, reason)
 
     def name(self) -> str:
         """For log lines."""

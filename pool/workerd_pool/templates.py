@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from workerd_pool.contract import Death, Loop, Spec
+from workerd_pool.contract import Loop, Spec
 from workerd_pool.deadlines import DUMP_GRACE, NEVER
+from workerd_pool.death import Death
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Kind
 from workerd_pool.log import logger

@@ -68,6 +68,7 @@ class Finish:
             "requeue": isinstance(value, Reject) and value.requeue,
             "store": self._stored(run),
             "timeout": run.timeout,
+            "stopped": run.stopped,
             "expected": run.state == FAILURE and isinstance(value, throws),
         }
         return header, self._body

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workerd.app.request import Request
 from workerd.errors import UnavailableError
 from workerd.protocol.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+from workerd_pool import JobTerminated, SoftStop
 
 if TYPE_CHECKING:
     from workerd.app.task import Task
@@ -100,7 +101,7 @@ def run_with_autoretry(task: Task, request: Request) -> Any:
     """Run the task's function; an exception that ``autoretry_for`` names becomes a retry."""
     try:
         return task.run(*request.args, **request.kwargs)
-    except (Ignore, Reject, Retry, *task.dont_autoretry_for):  # type: ignore[misc]
+    except (Ignore, Reject, Retry, SoftStop, JobTerminated, *task.dont_autoretry_for):  # type: ignore[misc]
         raise
     except task.autoretry_for as exc:
         options = dict(task.retry_kwargs)

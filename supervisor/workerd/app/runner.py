@@ -20,13 +20,13 @@ from workerd.app.receiving import bare_request, request_from
 from workerd.app.reporting import ChildLink, lineage_of
 from workerd.app.request import Request
 from workerd.app.task import Task
-from workerd.app.trace import Run, failed, run_call
+from workerd.app.trace import Run, ended_by, failed, run_call
 from workerd.errors import ConfigError
 from workerd.protocol.exceptions import NotRegistered
 from workerd.protocol.incoming import open_payload
 from workerd.protocol.result import make_meta
 from workerd.protocol.states import STARTED
-from workerd_pool import LoadError
+from workerd_pool import INTERRUPTIONS, LoadError
 
 Report = tuple[dict[str, Any], bytes]
 
@@ -84,6 +84,7 @@ class AppRunner:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self._request = Request(called_directly=False)
 
     def table(self) -> dict[str, Any]:
         """Name to options, for every task; the settings' limits stand in for a task's own."""
@@ -105,38 +106,48 @@ class AppRunner:
     def run(self, job_header: dict[str, Any], body: bytes, report: ChildLink) -> Report:
         """Run the task that ``body`` asks for; returns the outcome's header and the encoded result."""
         job = {"hostname": self.app.hostname, **job_header}
-        self.app.attach(report)
+        self._request = Request(called_directly=False)
         try:
+            self.app.attach(report)
             return self._run(job, body, report)
+        except INTERRUPTIONS as exc:
+            # Between two lines of ours, just before the task began or just after it ended.
+            shield(report)
+            return self._end(ended_by(exc, self.app.tasks.get(self._request.task or "")))
         finally:
             self.app.attach(None)
 
     def _run(self, job: dict[str, Any], body: bytes, report: ChildLink) -> Report:
-        request = Request(called_directly=False)
         try:
             incoming = open_payload(body)
-            request = bare_request(incoming, job)
-            request = request_from(incoming, job, self.app.conf.accept_content)
+            self._request = bare_request(incoming, job)
+            request = self._request = request_from(incoming, job, self.app.conf.accept_content)
             task = self.app.tasks[request.task or ""]
             check_supported(request)
+        except INTERRUPTIONS:
+            raise
         except Exception as exc:  # noqa: BLE001 (what is wrong with a message fails that message only)
-            return self._refuse(request, exc)
+            return self._refuse(exc)
         if task.track_started:
             self._tell_started(task, request, report)
         finish = Finish(self.app, task, request)
 
         def shielded(run: Run) -> Run:
-            report.shield()
+            shield(report)
             return finish(run)
 
         return finish.report(run_call(task, request, shielded))
 
-    def _refuse(self, request: Request, exc: Exception) -> Report:
+    def _end(self, run: Run) -> Report:
+        """Report a run that never came to the task's own code."""
+        finish = Finish(self.app, self.app.tasks.get(self._request.task or ""), self._request)
+        return finish.report(finish(run))
+
+    def _refuse(self, exc: Exception) -> Report:
         """The outcome of a message that could not be run."""
         run = failed(exc)
         run.traceback = None
-        finish = Finish(self.app, self.app.tasks.get(request.task or ""), request)
-        header, meta = finish.report(finish(run))
+        header, meta = self._end(run)
         return header | {"refused": True, "unregistered": isinstance(exc, NotRegistered)}, meta
 
     def _tell_started(self, task: Task, request: Request, report: ChildLink) -> None:
@@ -146,6 +157,16 @@ class AppRunner:
         where = {"pid": os.getpid(), "hostname": request.hostname}
         meta = make_meta(request.id or "", STARTED, where, lineage_of(request))
         report.progress({"state": STARTED, "id": request.id}, self.app.backend.encode(meta))
+
+
+def shield(report: ChildLink) -> None:
+    """Nothing interrupts this run any more; what comes in this very moment comes too late."""
+    while True:
+        try:
+            report.shield()
+        except INTERRUPTIONS:
+            continue
+        return
 
 
 def _first(value: Any, otherwise: Any) -> Any:

@@ -21,9 +21,10 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from workerd.app.request import Request
 from workerd.app.retry import run_with_autoretry
-from workerd.protocol.exceptions import Ignore, Reject, Retry, TaskExitError
+from workerd.protocol.exceptions import Ignore, Reject, Retry, TaskExitError, TaskRevokedError
 from workerd.protocol.failure import safe_repr
-from workerd.protocol.states import FAILURE, IGNORED, REJECTED, RETRY, SUCCESS
+from workerd.protocol.states import FAILURE, IGNORED, REJECTED, RETRY, REVOKED, SUCCESS
+from workerd_pool import JobTerminated, SoftStop
 
 if TYPE_CHECKING:
     from workerd.app.task import Task
@@ -44,6 +45,8 @@ class Run:
     traceback: str | None = None
     einfo: Any = None
     runtime: float = 0.0
+    stopped: bool = False
+    """The daemon's stop has cut it off, and its message can go back."""
 
     @property
     def timeout(self) -> bool:
@@ -60,9 +63,21 @@ def run_call(task: Task, request: Request, finish: Callable[[Run], Run] = lambda
         try:
             run = finish(run)
         except BaseException as exc:  # noqa: BLE001 (the outcome of this run, never the child's end)
-            run = failed(exc, run.runtime)
+            run = ended_by(exc, task, run.runtime)
         _hooks(task, request, run)
     return run
+
+
+def ended_by(exc: BaseException, task: Task | None, runtime: float = 0.0) -> Run:
+    """The outcome of a run that ``exc`` has ended: an interruption's own, else a failure."""
+    if isinstance(exc, JobTerminated):
+        return Run(REVOKED, TaskRevokedError("terminated"), runtime=runtime)
+    if isinstance(exc, SoftStop):
+        if task is not None and task.acks_late:
+            return Run(REJECTED, Reject("cut off by the stop", requeue=True), runtime=runtime, stopped=True)
+        # Its message is gone already.  Readers of the result know this name, and not that of ours.
+        exc = SoftTimeLimitExceeded(*exc.args).with_traceback(exc.__traceback__)
+    return failed(exc, runtime)
 
 
 def failed(exc: BaseException, runtime: float = 0.0) -> Run:
@@ -102,7 +117,7 @@ def _run(task: Task, request: Request) -> Run:
     except Retry as exc:
         return Run(RETRY, exc, *described(exc))
     except BaseException as exc:  # noqa: BLE001 (also SystemExit: it ends this task and no more)
-        return failed(exc)
+        return ended_by(exc, task)
 
 
 def _hooks(task: Task, request: Request, run: Run) -> None:

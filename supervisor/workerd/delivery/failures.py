@@ -12,6 +12,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from workerd.protocol.exceptions import TaskRevokedError
 from workerd.protocol.result import Coding, not_registered, supervisor_meta
+from workerd_pool import Cause
 
 if TYPE_CHECKING:
     from workerd.backends.writer import ResultWriter
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from workerd_pool import Death
 
 Then = Callable[[], None]
+
+TOLD_BY_STATUS = frozenset({Cause.EXIT, Cause.SIGNAL})
+"""Causes of which the exit status says all that is known."""
 
 
 class Failures:
@@ -40,12 +44,18 @@ class Failures:
         """The child could not run it for a reason that is not the task's."""
         self._store(request, RuntimeError(error), then)
 
+    def terminated(self, request: Request, then: Then) -> None:
+        """Somebody has ordered its end."""
+        self._store(request, TaskRevokedError("terminated"), then)
+
     def died(self, request: Request, death: Death, then: Then) -> None:
         """Its child died, and it does not run again."""
         if death.hard_limit is not None:
             self._store(request, TimeLimitExceeded(death.hard_limit), then)
         else:
-            text = f"Worker exited prematurely: {death.cause} Job: {request.number}."
+            text = f"Worker exited prematurely: {death.status} Job: {request.number}."
+            if death.cause not in TOLD_BY_STATUS:
+                text += f" Cause: {death.words}."
             self._store(request, WorkerLostError(text), then)
 
     def _store(self, request: Request, exc: Exception, then: Then) -> None:

@@ -28,6 +28,8 @@ class Narrator:
                 logger.info("Task %s succeeded in %s: %s", request.title, runtime, outcome.repr)
             case "RETRY":
                 logger.info("Task %s retry: %s", request.title, outcome.repr)
+            case "REVOKED":
+                logger.warning("Task %s terminated after %s: %s", request.title, runtime, outcome.repr)
             case "IGNORED":
                 logger.info("Task %s ignored", request.title)
             case "REJECTED":
@@ -55,13 +57,13 @@ class Narrator:
             "Task %s lost its child %d: %s; it runs again (death %d of %d)",
             request.title,
             death.pid,
-            death.cause,
+            death.words,
             request.deaths,
             limit,
         )
 
     def failed_by_death(self, request: Request, death: Death, fate: str) -> None:
-        logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.cause, fate)
+        logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.words, fate)
 
     def expired(self, request: Request) -> None:
         logger.info("Discarding revoked task: %s (expired)", request.title)

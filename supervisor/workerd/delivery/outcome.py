@@ -27,6 +27,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     requeue: bool = False
     store: bool = False
     timeout: bool = False
+    stopped: bool = False
+    """Cut off by the interruption of a stop."""
     expected: bool = False
     refused: bool = False
     """The message could not be run at all; the task never began."""

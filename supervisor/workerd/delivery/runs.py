@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.delivery.outcome import DONE, GIVE_BACK, Outcome, verdict
 from workerd.delivery.request import Request, Settlement, Stage, Verdict
+from workerd_pool import Cause
 
 if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
@@ -83,8 +84,10 @@ class Runs:
             return
         request.deaths += 1
         desk.totals.cut_off += 1
-        if self.killing and not request.acknowledged:
-            desk.give_back(request, f"its child was stopped ({death.cause})")
+        if death.cause is Cause.OPERATOR:
+            self._terminated(request, death)
+        elif self.killing and not request.acknowledged:
+            desk.give_back(request, f"its child was stopped ({death.words})")
         elif death.hard_limit is not None or request.acknowledged or request.deaths >= self.max_crashes:
             self._fail(request, death)
         else:
@@ -99,6 +102,15 @@ class Runs:
             desk.requeue(request)
             desk.lane_of(request).pump()
 
+    def _terminated(self, request: Request, death: Death) -> None:
+        """Somebody has ordered its end: it counts as revoked, and no death as its own."""
+        desk = self.dispatcher
+        request.deaths -= 1
+        desk.narrator.failed_by_death(request, death, "it counts as revoked")
+        desk.totals.revoked += 1
+        request.stage = Stage.STORING
+        desk.failures.terminated(request, partial(desk.settler.decide, request, DONE))
+
     def _fail(self, request: Request, death: Death) -> None:
         """No further run: the hard limit, an early acknowledgement, or one death too many."""
         desk = self.dispatcher
@@ -110,7 +122,7 @@ class Runs:
             words = "it failed by its time limit"
         else:
             desk.totals.put_aside += 1
-            reason = f"killed {request.deaths} children, the last: {death.cause}"
+            reason = f"killed {request.deaths} children, the last: {death.words}"
             fate = Verdict(Settlement.PUT_ASIDE, reason)
             place = f"{request.delivery.queue}.dead"
             words = f"death {request.deaths} of {self.max_crashes}, put aside in {place}"

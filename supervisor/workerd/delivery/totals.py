@@ -10,6 +10,7 @@ _BY_STATE = {
     "RETRY": "retried",
     "IGNORED": "ignored",
     "REJECTED": "rejected",
+    "REVOKED": "revoked",
 }
 
 
@@ -24,6 +25,7 @@ class Totals:
     retried: int = 0
     ignored: int = 0
     rejected: int = 0
+    revoked: int = 0
     expired: int = 0
     cut_off: int = 0
     put_aside: int = 0

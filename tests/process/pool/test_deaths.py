@@ -12,6 +12,7 @@ import pytest
 
 from tests.process.pool.conftest import Rig
 from tests.support.eventually import eventually
+from workerd_pool import Cause
 
 
 def test_an_idle_child_that_is_killed_is_replaced(rig: Rig) -> None:
@@ -30,28 +31,32 @@ def test_a_busy_child_that_is_killed_loses_its_job_and_no_other(rig: Rig, tmp_pa
     rig.until(lambda: victim in rig.notes.lost)
     death = rig.notes.lost[victim]
     assert (death.pid, death.exitcode, death.signal) == (rig.notes.started[victim], None, "SIGKILL")
-    assert death.cause == "killed by signal 9 (SIGKILL)"
+    assert (death.cause, death.words) == (Cause.SIGNAL, "killed by signal 9 (SIGKILL)")
     go.touch()
     rig.until(lambda: other in rig.notes.done and rig.pool.alive == 2)
     assert list(rig.notes.lost) == [victim]
 
 
 @pytest.mark.parametrize(
-    ("do", "words", "cause"),
+    ("do", "options", "cause", "words"),
     [
-        ("dying", {"code": 3}, "exit code 3"),
-        ("dying", {"code": 0}, "exit code 0"),
-        ("segfault", {}, "killed by signal 11 (SIGSEGV)"),
-        ("killing_itself", {}, "killed by signal 9 (SIGKILL)"),
+        ("dying", {"code": 3}, Cause.EXIT, "exit code 3"),
+        ("dying", {"code": 0}, Cause.EXIT, "exit code 0"),
+        ("segfault", {}, Cause.SIGNAL, "killed by signal 11 (SIGSEGV)"),
+        ("killing_itself", {}, Cause.SIGNAL, "killed by signal 9 (SIGKILL)"),
     ],
 )
 def test_a_task_that_ends_its_child_is_lost_with_the_cause(
-    rig: Rig, do: str, words: dict[str, Any], cause: str
+    rig: Rig, do: str, options: dict[str, Any], cause: Cause, words: str
 ) -> None:
     rig.boot(1)
-    job = rig.submit(do, **words)
+    job = rig.submit(do, **options)
     rig.until(lambda: job in rig.notes.lost)
-    assert rig.notes.lost[job].cause == cause
+    death = rig.notes.lost[job]
+    assert (death.cause, death.words) == (cause, words)
+    (remembered,) = rig.pool.deaths.last
+    assert (remembered.death, remembered.title) == (death, f"proj.{do}[{job}]")
+    assert rig.pool.deaths.counts == {cause: 1}
     assert rig.run("echo", b"again")[1] == b"again"
 
 
@@ -148,7 +153,8 @@ def test_a_child_that_closes_its_sockets_is_ended(rig: Rig) -> None:
     rig.boot(1)
     job = rig.submit("close_everything")
     rig.until(lambda: job in rig.notes.lost)
-    assert "its socket to the supervisor is closed" in rig.notes.lost[job].cause
+    assert "its socket to the supervisor is closed" in rig.notes.lost[job].words
+    assert rig.notes.lost[job].cause is Cause.PROTOCOL
     assert rig.run("echo")[0]["state"] == "SUCCESS"
 
 
@@ -158,7 +164,8 @@ def test_a_child_that_writes_garbage_spoils_its_own_socket_only(rig: Rig, tmp_pa
     good = rig.start_job("wait_for", path=str(go))
     bad = rig.submit("garbage")
     rig.until(lambda: bad in rig.notes.lost)
-    assert "protocol error" in rig.notes.lost[bad].cause
+    assert "protocol error" in rig.notes.lost[bad].words
+    assert rig.notes.lost[bad].cause is Cause.PROTOCOL
     go.touch()
     rig.until(lambda: good in rig.notes.done)
 
@@ -170,7 +177,8 @@ def test_kill_job_ends_the_child_that_runs_it(rig: Rig) -> None:
     assert rig.pool.kill_job(job, "revoked by the operator")
     rig.until(lambda: job in rig.notes.lost)
     death = rig.notes.lost[job]
-    assert (death.cause, death.signal, death.hard_limit) == ("revoked by the operator", "SIGKILL", None)
+    assert (death.cause, death.words) == (Cause.OPERATOR, "revoked by the operator")
+    assert (death.signal, death.hard_limit) == ("SIGKILL", None)
     rig.until(lambda: rig.pool.alive == 2)
     assert rig.notes.degraded == []
 
@@ -207,3 +215,24 @@ def test_children_that_die_while_they_start_are_not_forked_at_once_again(rig: Ri
     there.touch()
     rig.until(lambda: rig.pool.alive == 2)
     assert budget._deaths[2] - budget._deaths[1] >= 0.9
+
+
+def test_a_crash_at_the_start_is_told_as_one(rig: Rig, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    rig.boot(1, dies_unless=str(there))
+    there.unlink()
+    rig.pool.want(2)
+    rig.until(lambda: rig.pool.deaths.last)
+    death = rig.pool.deaths.last[0].death
+    assert (death.cause, death.words) == (Cause.START, "exit code 9 before it was ready")
+    assert rig.pool.deaths.last[0].title == ""
+
+
+def test_children_that_leave_are_no_deaths(rig: Rig) -> None:
+    rig.boot(3)
+    rig.pool.want(1)
+    rig.until(lambda: len(rig.pool.children()) == 1)
+    rig.pool.reload()
+    rig.until(lambda: rig.pool.generation == 2 and len(rig.pool.children()) == 1)
+    assert not rig.pool.deaths.last

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.process.pool.conftest import Rig
-from workerd_pool import Interruption
+from workerd_pool import Cause, Interruption
 
 
 def start(rig: Rig, do: str, seconds: float = 60.0) -> int:
@@ -52,7 +52,8 @@ def test_a_job_that_does_not_end_in_its_grace_is_killed(rig: Rig) -> None:
     assert rig.pool.interrupt_job(job, Interruption.TERMINATE, grace=0.3)
     rig.until(lambda: job in rig.notes.lost)
     assert told(rig, job).count({"caught": "JobTerminated"}) == 1
-    assert rig.notes.lost[job].signal == "SIGKILL"
+    death = rig.notes.lost[job]
+    assert (death.cause, death.signal) == (Cause.OPERATOR, "SIGKILL")
     rig.until(lambda: rig.pool.alive == 1)
     assert rig.notes.degraded == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.process.pool.conftest import Rig
+from workerd_pool import Cause
 
 
 def test_the_soft_limit_raises_in_the_task(rig: Rig) -> None:
@@ -59,7 +60,7 @@ def test_the_hard_limit_kills_also_what_does_not_return_from_c(rig: Rig) -> None
     job = rig.start_job("stubborn", soft_limit=0.1, hard_limit=0.4)
     rig.until(lambda: job in rig.notes.lost)
     death = rig.notes.lost[job]
-    assert death.cause == "hard time limit (0.4s)"
+    assert (death.cause, death.words) == (Cause.HARD_LIMIT, "hard time limit (0.4s)")
     assert (death.hard_limit, death.signal) == (0.4, "SIGKILL")
     rig.until(lambda: rig.pool.alive == 2)
     assert len(pids - rig.pids()) == 1

@@ -37,12 +37,16 @@ def body(message: Any) -> Any:
 class Up:
     """A child's way to its supervisor that only remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_the_end: BaseException | None = None) -> None:
         self.frames: list[tuple[str, dict[str, Any]]] = []
         self.shields = 0
+        self._at_the_end = at_the_end
 
     def shield(self) -> None:
+        """Interrupted by ``at_the_end`` in the moment before nothing interrupts any more."""
         self.shields += 1
+        if self.shields == 1 and self._at_the_end is not None:
+            raise self._at_the_end
 
     def progress(self, header: dict[str, Any], data: bytes) -> None:
         self.frames.append((header["state"], Coding().decode(data)))
@@ -69,6 +73,7 @@ def run(
     *,
     embed: Mapping[str, Any] | None = None,
     data: bytes | None = None,
+    up: Up | None = None,
     **headers: Any,
 ) -> Ran:
     """Run one message as a child would."""
@@ -88,5 +93,5 @@ def run(
         routing_key=app.conf.task_default_queue,
         redelivered=False,
     )
-    up = Up()
+    up = up or Up()
     return Ran(*AppRunner(app).run({"hostname": "main@here", "deaths": 1}, message.payload, up), up)

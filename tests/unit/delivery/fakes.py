@@ -10,6 +10,7 @@ import msgspec
 
 from workerd.protocol.message import AmqpPayload, Message
 from workerd.source.base import Delivery
+from workerd_pool import Cause
 
 Done = Callable[[], None]
 
@@ -117,7 +118,9 @@ class FakeResults:
 @dataclass
 class FakeDeath:
     pid: int = 4711
-    cause: str = "killed by signal 9 (SIGKILL)"
+    cause: Cause = Cause.SIGNAL
+    words: str = "killed by signal 9 (SIGKILL)"
+    status: str = "signal 9 (SIGKILL)"
     hard_limit: float | None = None
 
 

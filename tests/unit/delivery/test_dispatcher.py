@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.unit.delivery.fakes import (
 from workerd.delivery import Dispatcher, Stage, TaskOptions
 from workerd.delivery.outcome import DONE
 from workerd.delivery.redeliveries import Fates
+from workerd_pool import Cause
 
 SUCCESS = {"state": "SUCCESS", "runtime": 0.5, "repr": "3", "store": True}
 
@@ -155,10 +157,45 @@ def test_a_message_that_kills_three_children_is_put_aside_with_the_cause(desk: D
 
 def test_the_hard_limit_fails_the_task_at_once(desk: Desk) -> None:
     desk.take(delivery("t1"))
-    desk.lost(cause="hard time limit (5s)", hard_limit=5.0)
+    desk.lost(cause=Cause.HARD_LIMIT, words="hard time limit (5s)", hard_limit=5.0)
 
     assert desk.results.stored[-1][1] == "FAILURE"
     assert desk.source.settled == ["t1"]
+
+
+def test_a_run_that_an_operator_ends_is_revoked_and_does_not_run_again(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.dispatcher.kill()  # not even given back
+    desk.lost(cause=Cause.OPERATOR, words="terminated")
+
+    (task_id, state, meta) = desk.results.stored[-1][:3]
+    assert (task_id, state) == ("id-t1", "REVOKED")
+    assert json.loads(meta)["result"] == {
+        "exc_type": "TaskRevokedError",
+        "exc_message": ["terminated"],
+        "exc_module": "celery.exceptions",
+    }
+    assert desk.source.settled == ["t1"]
+    assert desk.dispatcher.totals.revoked == 1
+
+
+@pytest.mark.parametrize(
+    ("death", "text"),
+    [
+        ({}, "Worker exited prematurely: signal 9 (SIGKILL) Job: 1."),
+        (
+            {"cause": Cause.OOM, "words": "the kernel had no memory left"},
+            "Worker exited prematurely: signal 9 (SIGKILL) Job: 1. Cause: the kernel had no memory left.",
+        ),
+    ],
+)
+def test_the_result_of_a_lost_run_says_why_in_billiards_words(
+    desk: Desk, death: dict[str, Any], text: str
+) -> None:
+    desk.take(delivery("t1", message(task="proj.early")))
+    desk.lost(**death)
+
+    assert json.loads(desk.results.stored[-1][2])["result"]["exc_message"] == [text]
 
 
 def test_an_early_acknowledged_run_never_starts_again(desk: Desk) -> None:

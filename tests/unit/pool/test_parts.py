@@ -12,10 +12,10 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from tests.support.clock import FakeClock
-from workerd_pool import Death, JobTerminated, PlatformError, Spec
+from workerd_pool import Cause, Death, JobTerminated, PlatformError, Spec
 from workerd_pool.alarm import Alarm
-from workerd_pool.contract import signal_name
 from workerd_pool.deadlines import NEVER, Deadlines
+from workerd_pool.death import KEPT, Deaths, Reason
 from workerd_pool.generations import Generations
 from workerd_pool.interrupt import Interrupt
 from workerd_pool.linux import check_kernel
@@ -158,12 +158,32 @@ def test_a_job_that_is_over_is_not_interrupted() -> None:
 
 
 def test_deaths_say_what_happened() -> None:
-    assert Death.of(7, 3 << 8) == Death(7, 3, None, "exit code 3")
-    assert Death.of(7, signal.SIGSEGV) == Death(7, None, "SIGSEGV", "killed by signal 11 (SIGSEGV)")
-    assert Death.of(7, None).cause == "its exit status is unknown"
-    limit = Death.of(7, signal.SIGKILL, "hard time limit (5s)", 5.0)
-    assert limit == Death(7, None, "SIGKILL", "hard time limit (5s)", 5.0)
-    assert signal_name(signal.SIGRTMIN + 3) == "SIGRTMIN+3"
+    code, crash = Death.of(7, 3 << 8), Death.of(7, signal.SIGSEGV)
+    assert code == Death(7, 3, None, Cause.EXIT, "exit code 3")
+    assert crash == Death(7, None, "SIGSEGV", Cause.SIGNAL, "killed by signal 11 (SIGSEGV)")
+    assert (Death.of(7, None).cause, Death.of(7, None).words) == (Cause.UNKNOWN, "its exit status is unknown")
+    early = Death.of(7, 3 << 8, ready=False)
+    assert early == Death(7, 3, None, Cause.START, "exit code 3 before it was ready")
+    limit = Death.of(7, signal.SIGKILL, Reason(Cause.HARD_LIMIT, "hard time limit (5s)", 5.0), ready=False)
+    assert limit == Death(7, None, "SIGKILL", Cause.HARD_LIMIT, "hard time limit (5s)", 5.0)
+    assert [death.status for death in (code, crash, limit)] == [
+        "exitcode 3",
+        "signal 11 (SIGSEGV)",
+        "signal 9 (SIGKILL)",
+    ]
+    assert Death.of(7, None).status == "status unknown"
+    realtime = Death.of(7, signal.SIGRTMIN + 3)
+    assert realtime.status == f"signal {signal.SIGRTMIN + 3} (SIGRTMIN+3)"
+
+
+def test_the_last_deaths_are_remembered_and_all_are_counted() -> None:
+    deaths = Deaths()
+    for pid in range(KEPT + 5):
+        deaths.record(float(pid), Death.of(pid, 1 << 8), "")
+    deaths.record(99.0, Death.of(99, None), "proj.add[1]")
+    assert deaths.counts == {Cause.EXIT: KEPT + 5, Cause.UNKNOWN: 1}
+    assert len(deaths.last) == KEPT
+    assert (deaths.last[-1].when, deaths.last[-1].title) == (99.0, "proj.add[1]")
 
 
 def test_an_old_kernel_and_another_system_are_refused_in_words() -> None:
