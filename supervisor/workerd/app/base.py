@@ -123,8 +123,8 @@ class App:
         parent = self.frames.current
         self.publisher.send(draft_of(self, name, args or (), kwargs or {}, call), call, self._own_queue())
         result = AsyncResult(call.task_id, app=self, task_name=name)
-        if parent is not None and call.add_to_parent and parent.task.trail:
-            parent.request.children.append(result)
+        if parent is not None and call.add_to_parent:
+            parent.task.add_trail(result)
         return result
 
     def _own_queue(self) -> str | None:
