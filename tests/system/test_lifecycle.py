@@ -83,6 +83,7 @@ def test_a_second_stop_may_shorten_the_drain(start: Start) -> None:
         eventually(lambda: daemon.status()["state"] == "draining")
         assert daemon.run("stop", "--timeout", "1s").returncode == 75
     assert daemon.wait() == 75
+    assert daemon.logged(r"Draining: at most 600 seconds for ledger\.hold\[.*a second signal ends it sooner")
 
 
 def test_a_restart_with_a_broken_app_setting_or_step_changes_nothing(make: Make, short_dir: Path) -> None:
