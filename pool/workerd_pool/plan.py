@@ -15,7 +15,7 @@ Pure.  The rules, in the order in which they win:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,12 @@ def least_ready(wanted: int) -> int:
     return -(-wanted * 3 // 4)
 
 
+def retired_by(view: View, wanted: int) -> list[int]:
+    """Keys of the children that would be retired now only because ``wanted`` is another number."""
+    now = set(_retirements(view))
+    return [action.key for action in _retirements(replace(view, wanted=wanted)) if action not in now]
+
+
 def _templates(view: View) -> Iterator[Action]:
     needed = [generation for generation in (view.current, view.incoming) if generation]
     for generation in view.templates:
@@ -120,7 +126,7 @@ def _incoming(view: View, slots: Iterator[int]) -> Iterator[Action]:
         yield Fork(generation, next(slots))
 
 
-def _retirements(view: View) -> Iterator[Action]:
+def _retirements(view: View) -> Iterator[Retire]:
     staying = []
     for child in view.children:
         if child.spent and not child.leaving:

@@ -90,6 +90,12 @@ class Pool:
         self.reason = reason
         self._reconciler.want(n)
 
+    def retired_by(self, n: int) -> list[ChildInfo]:
+        """The children that ``want(n)`` would retire now, those that have no job first; changes nothing."""
+        now = self._clock()
+        leaving = sorted(self._reconciler.retired_by(n), key=lambda child: (bool(child.jobs), child.slot))
+        return [child.info(now) for child in leaving]
+
     def reload(self, spec: Spec | None = None) -> int:
         """Bring in a new generation (of the same recipe if None); return its number.
 

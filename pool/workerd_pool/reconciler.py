@@ -19,7 +19,17 @@ from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.generations import Generations
 from workerd_pool.log import logger, tell
-from workerd_pool.plan import Action, Fork, Promote, Retire, RetireTemplate, StartTemplate, View, plan
+from workerd_pool.plan import (
+    Action,
+    Fork,
+    Promote,
+    Retire,
+    RetireTemplate,
+    StartTemplate,
+    View,
+    plan,
+    retired_by,
+)
 from workerd_pool.reaper import Reaper
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.templates import Templates
@@ -66,6 +76,11 @@ class Reconciler:
         self._dispatcher.want(number)
         self.child_budget.limit = max(LEAST_BUDGET, 2 * number)
         self.reconcile()
+
+    def retired_by(self, number: int) -> list[ChildHandle]:
+        """The children that ``want(number)`` would retire now."""
+        keys = set(retired_by(self._view(), number))
+        return [child for child in self.crew if child.key in keys]
 
     def begin(self, spec: Spec | None) -> int:
         """A new generation; return its number."""

@@ -27,6 +27,7 @@ from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
 from workerd.worker.controller import STEPS as WORKER_STEPS
 from workerd.worker.embedded import find_server
 from workerd.worker.embedded.link import answers
+from workerd.worker.run import with_app
 
 
 class Checks:
@@ -56,10 +57,11 @@ class Checks:
         return f"name {name}, from {', '.join(sources) or 'defaults'}"
 
     def app(self) -> str:
-        """The app can be imported, if one is named."""
+        """The app can be imported, if one is named, and goes with the settings."""
         if not self._config.app:
             raise ConfigError("no app is named", "say which one: workerd -A proj check")
         self._app = load_app(self._config.app)
+        with_app(layers_of(self._common), self._app)
         return f"{self._config.app}: {counted(len(self._app.tasks), 'task')}"
 
     def steps(self) -> str | None:

@@ -27,8 +27,15 @@ _OPTIONS = (
     ),
 )
 _DAEMON_OPTIONS = (
-    click.option("--size", metavar="N|MIN-MAX", help="Slots of the pool.  [default: one a CPU]"),
+    click.option("--size", metavar="N|MIN-MAX", help="Slots of each pool.  [default: one a CPU]"),
     click.option("-Q", "--queues", metavar="A,B", help="Queues to consume.  [default: the app's]"),
+    click.option(
+        "--pool",
+        "pools",
+        metavar="NAME:KEY=VALUE,...",
+        multiple=True,
+        help="A pool of its own for some queues: video:queues=video,size=1-2.  Again for another.",
+    ),
 )
 
 
@@ -44,6 +51,7 @@ class Common:
     loglevel: str | None = None
     size: str | None = None
     queues: str | None = None
+    pools: tuple[str, ...] = ()
 
     def over(self, other: Common) -> Common:
         """These options where they were typed, else ``other``'s."""
@@ -102,9 +110,9 @@ def with_options(function: Callable[..., Any], options: tuple[Any, ...]) -> Call
 
 def _check_place(context: click.Context, common: Common) -> None:
     known = {parameter.name for parameter in context.command.params}
-    for name in ("size", "queues"):
-        if getattr(common, name) is not None and name not in known:
-            raise click.UsageError(f"--{name} is an option of `workerd start`.", context)
+    for name, flag in (("size", "--size"), ("queues", "--queues"), ("pools", "--pool")):
+        if getattr(common, name) not in (None, ()) and name not in known:
+            raise click.UsageError(f"{flag} is an option of `workerd start`.", context)
 
 
 def example(text: str) -> str:

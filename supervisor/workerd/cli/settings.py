@@ -9,6 +9,7 @@ import click
 
 from workerd.config import Layers, load_layers
 from workerd.config.model import parse_duration
+from workerd.config.pools import parse_pool
 
 if TYPE_CHECKING:
     from workerd.cli.common import Common
@@ -18,7 +19,9 @@ _SETTINGS = ("app", "name", "broker", "backend", "loglevel", "size", "queues")
 
 def layers_of(common: Common, **flags: Any) -> Layers:
     """The settings of flags, environment and file; ``flags`` are a verb's own.  Errors: ConfigError."""
-    typed = {name: getattr(common, name) for name in _SETTINGS}
+    typed: dict[str, Any] = {name: getattr(common, name) for name in _SETTINGS}
+    for text in common.pools:
+        typed |= parse_pool(text)
     return load_layers(typed | flags, Path(common.config) if common.config else None)
 
 

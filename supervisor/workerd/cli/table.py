@@ -20,8 +20,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("tasks", _counters(found.get("tasks") or {}))
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
-    for pool in found.get("pools") or ():
-        yield from _pool(pool)
+    pools = found.get("pools") or ()
+    for pool in pools:
+        yield from _pool(pool, alone=len(pools) == 1)
 
 
 def counted(number: int, what: str) -> str:
@@ -63,7 +64,7 @@ def _memory(memory: Mapping[str, Any]) -> str:
     return f"{memory.get('text', '')}{stopped}"
 
 
-def _pool(pool: Mapping[str, Any]) -> Iterator[str]:
+def _pool(pool: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     lower, upper = pool.get("lower"), pool.get("upper")
     bounds = f"{lower}" if lower == upper else f"{lower}-{upper}"
     slots = f"{pool.get('alive', 0)} alive of {pool.get('wanted', 0)} wanted (size {bounds})"
@@ -71,6 +72,8 @@ def _pool(pool: Mapping[str, Any]) -> Iterator[str]:
         f"  pool {pool.get('name', 'default')}: {slots}, {pool.get('busy', 0)} busy,"
         f" generation {pool.get('generation', 0)}"
     )
+    if pool.get("queues") and not alone:
+        yield f"    queues {', '.join(pool['queues'])}"
     if pool.get("degraded"):
         yield f"    DEGRADED: {pool['degraded']}"
     for child in pool.get("children") or ():

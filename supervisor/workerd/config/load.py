@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from workerd.config.model import PARSERS, Config, Drain
+from workerd.config.pools import POOL_KEYS, PREFIX, check_pools, nested, split_key
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.paths import check_name
 
@@ -27,9 +28,12 @@ _NOT_SETTINGS = {"WORKERD_STATE_DIR", "WORKERD_RUNTIME_DIR", "WORKERD_CONFIG", "
 
 _ENVIRONMENT = "the environment (WORKERD_*)"
 
-KEYS = tuple(name for name in Config.__struct_fields__ if name != "drain") + tuple(
-    f"drain.{name}" for name in Drain.__struct_fields__
+KEYS = (
+    *(name for name in Config.__struct_fields__ if name not in ("drain", "pools", *POOL_KEYS)),
+    *(f"drain.{name}" for name in Drain.__struct_fields__),
+    *POOL_KEYS,
 )
+"""Every setting but those of named pools, which are ``pools.NAME.`` and one of ``POOL_KEYS``."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,15 @@ class Layers:
         flat: dict[str, Any] = {}
         for layer in reversed(self.layers):
             for key, value in layer.values.items():
-                flat[key] = _parsed(key, value, layer.source)
+                parsed = _parsed(key, value, layer.source)
+                if key != "queues" or parsed:  # an empty list leaves it to the app
+                    flat[key] = parsed
         config = _convert(flat, self)
         try:
             check_name(config.name)
         except ConfigError as exc:
             raise _wrong("name", config.name, self.source("name"), exc.hint) from exc
+        check_pools(config)
         return config
 
 
@@ -134,24 +141,43 @@ def _from_file(file: Path) -> Layer:
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in data.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (value or prefix != PREFIX):  # an empty pool is a mistake to tell
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
 def _check_keys(values: Mapping[str, Any], source: str) -> None:
-    for key in values:
-        if key not in KEYS:
-            near = get_close_matches(key.replace("_", "."), KEYS, n=1) or get_close_matches(key, KEYS, n=1)
-            spelt = _variable if source == _ENVIRONMENT else repr
-            hint = f"did you mean {spelt(near[0])}?" if near else f"known settings: {', '.join(KEYS)}"
-            raise ConfigError(f"unknown setting {key!r} in {source}", hint)
+    for key, value in values.items():
+        if f"{key}." == PREFIX:
+            raise ConfigError(f"setting {key!r} in {source} cannot be {value!r}", f"write [{PREFIX}NAME]")
+        if not key.startswith(PREFIX):
+            _check_key(key, key, KEYS, source)
+            continue
+        pool, setting = split_key(key, source)
+        if setting:
+            _check_key(setting, key, POOL_KEYS, source)
+        elif value != {}:
+            raise ConfigError(
+                f"pool {pool!r} in {source} cannot be {value!r}", f"write its settings below [{PREFIX}{pool}]"
+            )
+
+
+def _check_key(key: str, full: str, known: Sequence[str], source: str) -> None:
+    """``full`` is ``key`` with the pool that it belongs to."""
+    if key in known:
+        return
+    near = get_close_matches(key.replace("_", "."), known, n=1) or get_close_matches(key, known, n=1)
+    spelt = _variable if source == _ENVIRONMENT else repr
+    prefix = full.removesuffix(key)
+    hint = f"did you mean {spelt(prefix + near[0])}?" if near else f"known settings: {', '.join(known)}"
+    raise ConfigError(f"unknown setting {full!r} in {source}", hint)
 
 
 def _parsed(key: str, value: Any, source: str) -> Any:
+    parser = PARSERS.get(key.rpartition(".")[2] if key.startswith(PREFIX) else key)
     try:
-        return PARSERS[key](value) if key in PARSERS else value
+        return parser(value) if parser is not None else value
     except (ValueError, TypeError) as exc:
         raise _wrong(key, value, source, str(exc)) from exc
 
@@ -163,6 +189,7 @@ def _wrong(key: str, value: Any, source: str, hint: str) -> ConfigError:
 def _convert(flat: Mapping[str, Any], layers: Layers) -> Config:
     top = {key: value for key, value in flat.items() if "." not in key}
     top["drain"] = {key.partition(".")[2]: value for key, value in flat.items() if key.startswith("drain.")}
+    top["pools"] = nested(flat)
     try:
         return msgspec.convert(top, Config, strict=False)
     except msgspec.ValidationError as exc:

@@ -26,7 +26,7 @@ _BYTE_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 DEFAULT_POOL = "default"
-"""The name of the pool that every daemon has."""
+"""The name of the pool that every daemon has; its settings stand at the top level."""
 
 MAX_SLOTS = 1000
 """The largest pool; past it a typing error is likelier than a machine that can bear it."""
@@ -47,8 +47,30 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Seconds between the soft limit and the kill, and for the broker to take the last settlements."""
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting of the daemon.  Frozen at start; ``restart`` reads it anew."""
+class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of one pool.
+
+    At the top level of a file they are those of the default pool, and what the other pools have where
+    ``[pools.NAME]`` says nothing else; only ``queues`` each pool names itself.
+    """
+
+    size: tuple[int, int] = msgspec.field(default_factory=default_size)
+    """Slots of the pool, (lower, upper); equal when the size is fixed."""
+    queues: tuple[str, ...] = ()
+    """Queues to consume; empty, in the default pool, means the app's, by default ``celery``."""
+    max_tasks_per_child: int = 0
+    """Tasks that a child may begin before it is replaced; 0 for any number."""
+    max_memory_per_child: int = 0
+    """Bytes that a child may have after a task before it is replaced; 0 for any number."""
+    boot_timeout: float = 60.0
+    """Seconds for each start-up phase of a template and of a child."""
+
+
+class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting of the daemon, those of its default pool among them.
+
+    Frozen at start; ``restart`` reads it anew.
+    """
 
     app: str = ""
     """Where the App is: ``module``, ``module:attribute`` or ``package.module``."""
@@ -58,24 +80,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Broker URLs, tried in order; ``embedded`` is the Valkey server that workerd runs itself."""
     backend: str = ""
     """Result backend URL; empty means ``embedded`` with the embedded broker, else no results."""
-    size: tuple[int, int] = msgspec.field(default_factory=default_size)
-    """Slots of the pool, (lower, upper); equal when the size is fixed."""
-    queues: tuple[str, ...] = ()
-    """Queues to consume; empty means the app's, by default ``celery``."""
     loglevel: LogLevel = "info"
     max_crashes: int = 3
     """Children that one message may kill before it is put aside in ``<queue>.dead``."""
-    max_tasks_per_child: int = 0
-    """Tasks that a child may begin before it is replaced; 0 for any number."""
-    max_memory_per_child: int = 0
-    """Bytes that a child may have after a task before it is replaced; 0 for any number."""
     memory_budget: int | None = None
     """Bytes for the daemon with its children; 0 for no budget, None for 90 % of the cgroup's limit."""
-    boot_timeout: float = 60.0
-    """Seconds for each start-up phase of a template and of a child."""
     lease: float = 30.0
     """Seconds that this node's in-flight work on Redis is ours without renewal."""
     drain: Drain = msgspec.field(default_factory=Drain)
+    pools: dict[str, PoolConfig] = {}
+    """Pools beside the default one, by name."""
+
+    def all_pools(self) -> dict[str, PoolConfig]:
+        """Every pool by its name, the default one first."""
+        return {DEFAULT_POOL: self, **self.pools}
 
 
 def parse_duration(value: Any) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from workerd.config.model import DEFAULT_POOL
 from workerd.control.daemon import Daemon, Fact
 from workerd.control.registry import NoArguments, Registry, Request, command
 from workerd.errors import WorkerdError
@@ -20,9 +21,11 @@ class Stop(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Scale(msgspec.Struct, forbid_unknown_fields=True):
-    """``spec``: ``8``, ``+2``, ``-1`` or ``2-8``."""
+    """``spec``: ``8``, ``+2``, ``-1`` or ``2-8``; ``dry_run``: change nothing."""
 
     spec: str
+    pool: str = DEFAULT_POOL
+    dry_run: bool = False
 
 
 @command("ping", NoArguments, text="say that the daemon answers, with its pid")
@@ -88,9 +91,9 @@ def restart(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any] | N
     return None
 
 
-@command("scale", Scale, changes=True, text="change the number of slots")
+@command("scale", Scale, changes=True, text="change the number of slots of a pool")
 def scale(daemon: Daemon, request: Request[Scale]) -> dict[str, Any]:
-    return daemon.scale(request.args.spec)
+    return daemon.scale(request.args.spec, request.args.pool, request.args.dry_run)
 
 
 def builtin_commands() -> Registry:

@@ -3,8 +3,8 @@
 ``status()`` gives plain values.  The keys that the command line shows, all optional: ``name``, ``pid``,
 ``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``queues``,
 ``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``; ``stopped``, what is
-forbidden for want of it), ``pools`` (one mapping each: ``name``, ``generation``, ``lower``, ``upper``,
-``wanted``, ``alive``, ``busy``, ``degraded``, ``children``), ``steps``.
+forbidden for want of it), ``pools`` (one mapping each: ``name``, ``queues``, ``generation``, ``lower``,
+``upper``, ``wanted``, ``alive``, ``busy``, ``degraded``, ``children``), ``steps``.
 
 A *fact* is a mapping with the key ``event``: ``{"event": "draining", "waiting_for": ["proj.add[4f2a]"],
 "seconds_left": 12.5}`` while a stop goes on, ``{"event": "stopped", "code": 0}`` as the last one of a
@@ -34,10 +34,14 @@ class Daemon(Protocol):
     def ask_restart(self) -> None:
         """Drain, then start the daemon's new code in this process."""
 
-    def scale(self, spec: str) -> dict[str, Any]:
-        """Change the wanted size; ``lower``, ``upper``, ``was`` and ``wanted`` as they are now.
+    def scale(self, spec: str, pool: str, dry_run: bool) -> dict[str, Any]:
+        """Change the wanted size of ``pool``, or with ``dry_run`` only tell what that would do.
 
-        Errors: UsageError for a spec that cannot be read.
+        The answer: ``pool``, ``lower``, ``upper``, ``was`` and ``wanted`` (slots before and after), ``alive``
+        (children now), ``leaving`` (children that would go: ``slot``, ``pid``, and ``after``, the task that
+        each finishes first, None for at once), ``dry_run``.
+
+        Errors: UsageError for a spec that cannot be read and for a pool that is not there.
         """
 
     def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:

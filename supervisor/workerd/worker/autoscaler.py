@@ -1,11 +1,10 @@
 """Autoscaler: keep the number of slots close to the demand for them.
 
-Every ``interval`` it reads the demand (messages here that run or wait for a slot) and sets the pool's wanted
-size within ``[lower, upper]``.  It grows at once.  It shrinks no lower than the highest demand of the last
+Every ``interval`` it reads each pool's demand (messages here that run or wait for a slot) and sets its wanted
+size within its bounds.  It grows at once.  It shrinks no lower than the highest demand of the last
 ``window``, so that a pause in a burst does not pay for retiring slots and starting them again.
 
 Units:   seconds of the monotonic clock; sizes and demand are counts.
-Errors:  ConfigError for bounds that cannot hold.
 Source:  the window is the scale-down stabilisation window of Kubernetes' HPA.
 """
 
@@ -15,7 +14,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from workerd.bootsteps import StartStopStep
-from workerd.errors import ConfigError
 from workerd.worker.lifecycle import State
 
 if TYPE_CHECKING:
@@ -38,14 +36,14 @@ class Demand:
 
 
 class Autoscaler(StartStopStep):
-    """Worker step behind ``--size 2-8`` and ``scale 2-8``; idle while the size is fixed."""
+    """Worker step behind ``--size 2-8`` and ``scale 2-8``; leaves pools of a fixed size alone."""
 
     label = "Autoscaler"
     requires = ("Timer", "Pool")
 
     def __init__(self, worker: WorkController, *, interval: float = 1.0, **options: Any) -> None:
-        self.interval, self.demand = interval, Demand()
-        self.lower, self.upper = worker.config.size
+        self.interval = interval
+        self.demands = {name: Demand() for name in worker.pools}
         self._tick_timer: Any = None
         worker.autoscaler = self
 
@@ -58,25 +56,19 @@ class Autoscaler(StartStopStep):
             self._tick_timer.cancel()
             self._tick_timer = None
 
-    def bound(self, lower: int, upper: int) -> None:
-        """Scale between these bounds from the next tick on."""
-        if not 1 <= lower <= upper:
-            raise ConfigError(f"size needs 1 <= lower <= upper, not {lower}-{upper}")
-        self.lower, self.upper = lower, upper
-
-    def choose(self, now: float, demand: int) -> int:
-        """Record the demand at ``now``; return the size it calls for."""
-        return min(max(self.demand.record(now, demand), self.lower), self.upper)
-
     def tick(self, worker: WorkController) -> None:
-        """Read the demand and set the wanted size; tell the dispatcher how far the pool may grow."""
-        if self.lower == self.upper or worker.state not in (State.RUNNING, State.RELOADING):
-            worker.dispatcher.default.growth = 0
-            return
-        wanted = self.choose(worker.clock.now(), worker.demand())
-        if wanted > worker.pool.wanted and not worker.memory.may_grow:
-            wanted = worker.pool.wanted
-        if wanted != worker.pool.wanted:
-            worker.pool.want(wanted, reason="autoscale")
-        worker.dispatcher.default.growth = self.upper - wanted
-        worker.dispatcher.pump()
+        """Read the demands and set the wanted sizes; tell the lanes how far their pools may grow."""
+        serving = worker.state in (State.RUNNING, State.RELOADING)
+        for name, pool in worker.pools.items():
+            lower, upper = pool.bounds
+            if lower == upper or not serving:
+                pool.lane.growth = 0
+                continue
+            seen = self.demands[name].record(worker.clock.now(), pool.lane.demand())
+            wanted = pool.within(seen)
+            if wanted > pool.wanted and not worker.memory.may_grow:
+                wanted = pool.wanted
+            if wanted != pool.wanted:
+                pool.want(wanted, reason="autoscale")
+            pool.lane.growth = upper - wanted
+            pool.lane.pump()

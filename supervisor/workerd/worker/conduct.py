@@ -10,7 +10,7 @@ import faulthandler
 import json
 import logging
 import sys
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from workerd.config.model import MAX_SLOTS
@@ -51,7 +51,7 @@ class Conductor:
         if worker.state is not State.STOPPED and code is not None:
             self.code = code
             worker.dispatcher.kill()
-            worker.pool.terminate()
+            worker.pools.terminate()
         self._flush()
 
     @singledispatchmethod
@@ -87,7 +87,7 @@ class Conductor:
         worker.desk.end_trial()
         self._set_alarm(worker.config.drain.grace, Event.GRACE_OVER)
         worker.dispatcher.kill()
-        worker.pool.terminate()
+        worker.pools.terminate()
 
     @perform.register
     def _(self, command: do.GiveBack) -> None:
@@ -160,7 +160,7 @@ class Conductor:
     @perform.register
     def _(self, command: do.BeginReload) -> None:
         self.worker.reloads.begun()
-        number = self.worker.pool.reload(recipe(self.worker))
+        number = self.worker.pools.reload(partial(recipe, self.worker))
         logger.info("Reloading: generation %d", number)
 
     @perform.register
@@ -169,9 +169,10 @@ class Conductor:
 
     @perform.register
     def _(self, command: do.Resize) -> None:
-        lower, upper = (min(max(1, bound + command.by), MAX_SLOTS) for bound in self.worker.bounds)
-        self.worker.resize(lower, upper, reason="TTIN" if command.by > 0 else "TTOU")
-        logger.info("Slots wanted: %d", self.worker.pool.wanted)
+        pool = self.worker.pool
+        lower, upper = (min(max(1, bound + command.by), MAX_SLOTS) for bound in pool.bounds)
+        pool.resize(lower, upper, reason="TTIN" if command.by > 0 else "TTOU")
+        logger.info("Slots wanted: %d", pool.wanted)
 
     @perform.register
     def _(self, command: do.Dump) -> None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from workerd.worker.consumer import Consumer
     from workerd.worker.hub import Hub
     from workerd.worker.identity import Identity
-    from workerd_pool import Pool, Reaper
+    from workerd.worker.pool import NamedPool
+    from workerd.worker.pools import Pools
+    from workerd_pool import Reaper
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ class WorkController:
     hub: Hub
     timer: Any
     reaper: Reaper
-    pool: Pool
+    pool: NamedPool
+    pools: Pools
     consumer: Consumer
     statedb: Any
     beat: Any
@@ -86,9 +89,7 @@ class WorkController:
         self.steps: list[Any] = []
         self.life = Life()
         self.started_at = self.clock.now()
-        self.bounds = config.size
         self.drain_timeout = config.drain.timeout
-        self.degraded_reason: str | None = None
         self.ready = False
         self.failure: WorkerdError | None = None
         """Why the daemon ends, when an error made it end."""
@@ -99,7 +100,7 @@ class WorkController:
             timer=_LateTimer(self),
             hostname=self.hostname,
             max_crashes=config.max_crashes,
-            queues={DEFAULT_POOL: self.queues},
+            queues=self.queues_by_pool,
         )
         self.memory = MemoryKeeper(self)
         self.dispatcher.on_work = self.memory.watch
@@ -140,9 +141,18 @@ class WorkController:
         return shown(self.backend_url) if self.backend_url else "none"
 
     @property
+    def queues_by_pool(self) -> dict[str, Sequence[str]]:
+        """The queues to consume, for each pool by its name."""
+        queues: dict[str, Sequence[str]] = {
+            name: pool.queues for name, pool in self.config.all_pools().items()
+        }
+        queues[DEFAULT_POOL] = self.config.queues or (self.app.conf.task_default_queue,)
+        return queues
+
+    @property
     def queues(self) -> Sequence[str]:
-        """The queues to consume."""
-        return self.config.queues or (self.app.conf.task_default_queue,)
+        """The queues to consume, of all pools."""
+        return [queue for queues in self.queues_by_pool.values() for queue in queues]
 
     # -- requests, as the guide's steps see them -----------------------------------------------------
 
@@ -160,10 +170,6 @@ class WorkController:
     def scheduled_requests(self) -> list[Request]:
         """Requests that wait for their ETA."""
         return self.dispatcher.table.in_stage(Stage.SCHEDULED)
-
-    def demand(self) -> int:
-        """Slots that could be used now: what runs and what waits for a slot."""
-        return len(self.active_requests) + len(self.reserved_requests)
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -224,14 +230,6 @@ class WorkController:
             if event in (Event.STOP_ASKED, Event.STOP_ASKED_AGAIN, Event.QUIT_ASKED):
                 self.happened(event)
 
-    def resize(self, lower: int, upper: int, reason: str) -> None:
-        """New bounds for the pool; the autoscaler moves between them where they differ."""
-        self.bounds = (lower, upper)
-        if self.autoscaler is not None:
-            self.autoscaler.bound(lower, upper)
-        wanted = min(max(self.pool.wanted, lower), upper)
-        self.pool.want(wanted, reason=reason)
-
     # -- facts from the parts ------------------------------------------------------------------------
 
     def link_up(self) -> None:
@@ -249,14 +247,6 @@ class WorkController:
         self.ready = True
         logger.info("%s ready.", self.hostname)
         self.desk.tell({"event": "ready"})
-
-    def degraded(self, reason: str | None) -> None:
-        """The pool cannot keep its children alive; None when it can again."""
-        self.degraded_reason = reason
-        if reason is None:
-            logger.info("The pool is healthy again")
-        else:
-            logger.error("Degraded: %s", reason)
 
     def children_gone(self) -> None:
         """No child and no template is left."""

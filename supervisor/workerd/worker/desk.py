@@ -14,7 +14,7 @@ from workerd.control.scaling import scaled
 from workerd.errors import WorkerdError
 from workerd.worker.dry_start import DryStart
 from workerd.worker.lifecycle import Event, State
-from workerd.worker.status import status
+from workerd.worker.status import leaver, status
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -79,14 +79,27 @@ class OperatorDesk:
 
     # -- scale ---------------------------------------------------------------------------------------
 
-    def scale(self, spec: str) -> dict[str, Any]:
-        worker = self.worker
+    def scale(self, spec: str, pool: str, dry_run: bool) -> dict[str, Any]:
         if not self._is_up():
-            raise WorkerdError(f"the daemon is {worker.state.value}", "start it again to change its size")
-        lower, upper = scaled(worker.bounds, spec)
-        was = worker.pool.wanted
-        worker.resize(lower, upper, reason=f"scale {spec}")
-        return {"lower": lower, "upper": upper, "was": was, "wanted": worker.pool.wanted}
+            raise WorkerdError(
+                f"the daemon is {self.worker.state.value}", "start it again to change its size"
+            )
+        found = self.worker.pools.named(pool)
+        lower, upper = scaled(found.bounds, spec)
+        was, wanted = found.wanted, min(max(found.wanted, lower), upper)
+        leaving = [leaver(child) for child in found.retired_by(wanted)]
+        if not dry_run:
+            found.resize(lower, upper, reason=f"scale {spec}")
+        return {
+            "pool": pool,
+            "lower": lower,
+            "upper": upper,
+            "was": was,
+            "wanted": wanted,
+            "alive": found.alive,
+            "leaving": leaving,
+            "dry_run": dry_run,
+        }
 
     def _is_up(self) -> bool:
         return self.worker.state in UP

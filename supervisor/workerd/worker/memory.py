@@ -39,7 +39,7 @@ class MemoryKeeper:
 
     @property
     def may_grow(self) -> bool:
-        """The pool may have more children than now."""
+        """Pools may have more children than now."""
         return self._headroom.pressure < Pressure.GROWTH
 
     def watch(self) -> None:
@@ -70,15 +70,15 @@ class MemoryKeeper:
         worker = self.worker
         self._judge(self._read())
         if self._headroom.pressure:
-            worker.pool.shed()
+            any(pool.shed() for pool in worker.pools.values())  # one child a second
             # The one task at a time: a lane asks for it only when something happens to it.
             worker.dispatcher.pump()
-        if self._headroom.pressure or worker.pool.busy:
+        if self._headroom.pressure or any(pool.busy for pool in worker.pools.values()):
             self.watch()
 
     def _read(self) -> Reading | None:
-        pids = [os.getpid(), *self.worker.pool.processes()]
-        return self._budget.read(pids, self.worker.clock.now())
+        pids = [pid for pool in self.worker.pools.values() for pid in pool.processes()]
+        return self._budget.read([os.getpid(), *pids], self.worker.clock.now())
 
     def _judge(self, reading: Reading | None) -> None:
         before = self._headroom.pressure

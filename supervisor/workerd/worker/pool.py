@@ -1,8 +1,8 @@
 """The Pool step: templates and children, through the pool library.
 
-``worker.pool`` is the library's own ``Pool``; this step gives it the recipe of a generation (how a
-template imports the app) and takes its facts to where they matter: jobs to the dispatcher, generations to
-the reloads.
+Each pool is the library's own ``Pool``; this step gives it the recipe of a generation (how a template
+imports the app) and takes its facts to where they matter: jobs to the dispatcher, generations to
+``worker.pools``, which acts on all of them as one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workerd.bootsteps import StartStopStep
-from workerd.delivery import TaskOptions
+from workerd.delivery import Lane, TaskOptions
+from workerd.errors import ConfigError
+from workerd.worker.pools import Pools
 from workerd_pool import Pool as ProcessPool
 from workerd_pool import Spec
 
@@ -28,9 +30,9 @@ PATIENCE = 5.0
 """Seconds that idle children have to leave, and killed ones to be gone."""
 
 
-def recipe(worker: WorkController) -> Spec:
-    """How a template of this daemon imports the app."""
-    config = worker.config
+def recipe(worker: WorkController, pool: str) -> Spec:
+    """How a template of this daemon's ``pool`` imports the app."""
+    config, own = worker.config, worker.config.all_pools()[pool]
     arg = {
         "app": config.app,
         "broker": list(worker.broker_urls),
@@ -41,11 +43,11 @@ def recipe(worker: WorkController) -> Spec:
     return Spec(
         entry="workerd.app.runner:load",
         arg=msgspec.msgpack.encode(arg),
-        name=config.name,
+        name=f"{config.name}:{pool}",
         path=tuple(entry for entry in sys.path if entry),
-        boot_timeout=config.boot_timeout,
-        max_jobs=config.max_tasks_per_child or None,
-        max_memory=config.max_memory_per_child or None,
+        boot_timeout=own.boot_timeout,
+        max_jobs=own.max_tasks_per_child or None,
+        max_memory=own.max_memory_per_child or None,
     )
 
 
@@ -58,76 +60,107 @@ def options_of(name: str, row: Mapping[str, Any]) -> TaskOptions:
         return TaskOptions()
 
 
-class Listener:
-    """The pool's host: where each of its facts goes."""
+class NamedPool(ProcessPool):
+    """A pool of the library, with what the daemon knows of it.
 
-    def __init__(self, worker: WorkController) -> None:
-        self.worker, self.runs = worker, worker.dispatcher.runs
-        self.on_started, self.on_progress = self.runs.on_started, self.runs.on_progress
-        self.on_done, self.on_lost = self.runs.on_done, self.runs.on_lost
-        self.on_returned = self.runs.on_returned
-        self.empty = False
+    ``bounds`` are (lower, upper) slots; the autoscaler moves between them where they differ.
+    """
+
+    def __init__(self, worker: WorkController, name: str, lane: Lane) -> None:
+        super().__init__(worker.hub, recipe(worker, name), Listener(worker, name), worker.reaper)
+        self.name, self.lane = name, lane
+        self.config = worker.config.all_pools()[name]
+        self.bounds = self.config.size
+        self.degraded: str | None = None
+        """Why its children cannot be kept alive, while that is so."""
+        lane.pool = self
+
+    def resize(self, lower: int, upper: int, reason: str) -> None:
+        """New bounds; ``wanted`` moves into them.  Raises ConfigError."""
+        if not 1 <= lower <= upper:
+            raise ConfigError(f"size needs 1 <= lower <= upper, not {lower}-{upper}")
+        self.bounds = (lower, upper)
+        self.want(self.within(self.wanted), reason=reason)
+
+    def within(self, size: int) -> int:
+        """The size nearest to ``size`` that the bounds allow."""
+        lower, upper = self.bounds
+        return min(max(size, lower), upper)
+
+
+class Listener:
+    """One pool's host: where each of its facts goes."""
+
+    def __init__(self, worker: WorkController, name: str) -> None:
+        self.worker, self.name, runs = worker, name, worker.dispatcher.runs
+        self.lane = worker.dispatcher.lanes[name]
+        self.on_started, self.on_progress = runs.on_started, runs.on_progress
+        self.on_done, self.on_lost = runs.on_done, runs.on_lost
+        self.on_returned = runs.on_returned
 
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""
-        lane = self.worker.dispatcher.default
-        gone = sorted(lane.tasks.keys() - table.keys())
-        lane.tasks = {name: options_of(name, row) for name, row in table.items()}
-        self.worker.reloads.succeeded(generation, len(table), gone)
+        gone = sorted(self.lane.tasks.keys() - table.keys())
+        self.lane.tasks = {name: options_of(name, row) for name, row in table.items()}
+        self.worker.pools.came_up(self.name, generation, gone)
         self.worker.check_ready()
-        self.worker.dispatcher.pump()
+        self.lane.pump()
 
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
         """It could not start; whatever served before goes on serving."""
-        self.worker.reloads.failed(generation, reason, traceback)
+        self.worker.pools.failed(self.name, generation, reason, traceback)
 
     def on_free(self) -> None:
         """A slot can take a job."""
-        self.worker.dispatcher.pump()
+        self.lane.pump()
 
     def on_degraded(self, reason: str | None) -> None:
         """Children die faster than the restart budget allows; None when that is over."""
-        self.worker.degraded(reason)
+        self.worker.pools[self.name].degraded = reason
+        if reason is None:
+            logger.info("Pool %s is healthy again", self.name)
+        else:
+            logger.error("Pool %s is degraded: %s", self.name, reason)
 
     def on_empty(self) -> None:
         """After a close: no child is left."""
-        self.empty = True
-        self.worker.children_gone()
+        self.worker.pools.emptied(self.name)
 
 
 class Pool(StartStopStep):
-    """Worker step; ``worker.pool`` from its construction on."""
+    """Worker step; ``worker.pool`` (the default one) and ``worker.pools`` from its construction on."""
 
     label = "Pool"
     requires = ("Hub", "Timer", "Results")
 
     def __init__(self, worker: WorkController, **options: Any) -> None:
-        self.listener = Listener(worker)
-        worker.pool = ProcessPool(worker.hub, recipe(worker), self.listener, worker.reaper)
-        worker.dispatcher.default.pool = worker.pool
+        lanes = worker.dispatcher.lanes
+        worker.pools = Pools(worker.reloads, worker.children_gone)
+        for name, lane in lanes.items():
+            worker.pools.add(NamedPool(worker, name, lane))
+        worker.pool = worker.pools.default
 
     def start(self, worker: WorkController) -> None:
-        worker.pool.start()
-        worker.pool.want(worker.config.size[0], reason="start")
+        worker.pools.start()
 
     def stop(self, worker: WorkController) -> None:
         """Idle children leave by themselves; whatever still runs has had its time and is killed."""
-        worker.pool.close()
+        worker.pools.close()
         self._wait(worker)
-        if not self.listener.empty:
-            worker.pool.terminate()
+        if not worker.pools.empty:
+            worker.pools.terminate()
             self._wait(worker)
 
     def _wait(self, worker: WorkController) -> None:
         deadline = worker.clock.now() + PATIENCE
         # The timer wakes the loop at the deadline; everything else that happens wakes it earlier.
         alarm = worker.hub.call_later(PATIENCE, _nothing)
-        while not self.listener.empty and worker.clock.now() < deadline:
+        while not worker.pools.empty and worker.clock.now() < deadline:
             worker.hub.turn()
         alarm.cancel()
 
     def info(self, worker: WorkController) -> dict[str, Any]:
-        return {"pool": worker.pool.info()}
+        return {"pools": {name: pool.info() for name, pool in worker.pools.items()}}
 
 
 def _nothing() -> None:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from workerd.bootsteps import Blueprint
+from workerd.config.pools import left_for_default
 from workerd.control.lock import NameLock
 from workerd.errors import ConfigError, ExitCode
 from workerd.paths import control_socket, ensure_dir, runtime_dir
@@ -100,7 +101,10 @@ def try_start(layers: Layers, config: Config) -> int:
 
 def with_app(layers: Layers, app: App) -> Config:
     """The settings with those of ``app.conf`` below them; URLs that cannot work are told here."""
-    layers = layers.below("app.conf", app.daemon_defaults())
+    defaults, given = app.daemon_defaults(), layers.config()
+    if not given.queues:
+        defaults["queues"] = left_for_default(defaults["queues"], given.pools)
+    layers = layers.below("app.conf", defaults)
     config = layers.config()
     check_urls(config, layers.source)
     return config

@@ -11,6 +11,8 @@ from workerd.delivery import Request, Stage
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
+    from workerd.worker.pool import NamedPool
+    from workerd_pool import ChildInfo
 
 
 def status(worker: WorkController) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "link": link(worker, now),
         "queues": list(worker.consumer.queues),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
-        "pools": [pool(worker)],
+        "pools": [pool(each) for each in worker.pools.values()],
         "memory": worker.memory.status(),
         "reload": worker.reloads.last,
         "steps": [step.alias for step in worker.steps],
@@ -56,12 +58,12 @@ def held(worker: WorkController) -> dict[str, int]:
     return counts
 
 
-def pool(worker: WorkController) -> dict[str, Any]:
-    """The pool, its bounds and its children."""
-    pool = worker.pool
-    lower, upper = worker.bounds
+def pool(pool: NamedPool) -> dict[str, Any]:
+    """One pool, its queues, its bounds and its children."""
+    lower, upper = pool.bounds
     return {
-        "name": "default",
+        "name": pool.name,
+        "queues": list(pool.lane.queues),
         "generation": pool.generation,
         "lower": lower,
         "upper": upper,
@@ -69,9 +71,14 @@ def pool(worker: WorkController) -> dict[str, Any]:
         "reason": pool.reason,
         "alive": pool.alive,
         "busy": pool.busy,
-        "degraded": worker.degraded_reason,
+        "degraded": pool.degraded,
         "children": [asdict(child) for child in pool.children()],
     }
+
+
+def leaver(child: ChildInfo) -> dict[str, Any]:
+    """A child that would leave, and the task that it would finish first; None for at once."""
+    return {"slot": child.slot, "pid": child.pid, "after": child.title or None}
 
 
 def waiting_for(requests: list[Request], most: int = 5) -> list[str]:

@@ -87,6 +87,31 @@ def test_scale_takes_a_step_down(served: Served, capsys: pytest.CaptureFixture[s
     assert served.daemon.bounds == (1, 1)
 
 
+def test_scale_names_a_pool_before_the_size(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scale", "video", "1-3"]) == 0
+    assert served.daemon.asked == [("scale", "1-3", "video", False)]
+    assert capsys.readouterr().out == "pool video, size 1-3: 1 slot wanted, 2 before\n"
+
+
+def test_a_dry_run_tells_what_would_happen(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scale", "-1", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "size 1: 1 slot would be wanted, 2 now (2 alive)",
+        "  child 2 (pid 9) would leave at once",
+    ]
+    assert main(["scale", "--dry-run", "+2"]) == 0
+    assert "  2 would start" in capsys.readouterr().out
+    assert served.daemon.bounds == (2, 2)
+
+
+@pytest.mark.parametrize("words", [[], ["video", "1", "2"]])
+def test_scale_needs_a_size_and_at_most_a_pool(
+    words: list[str], served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scale", *words]) == 2
+    assert "Write [POOL] SPEC, such as `workerd scale 8`." in capsys.readouterr().err
+
+
 def test_a_size_that_cannot_be_read_is_a_usage_error(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,19 @@ def test_the_table_tells_what_the_daemon_tells() -> None:
     ]
 
 
+def test_of_several_pools_each_shows_its_queues() -> None:
+    two = [
+        {"name": "default", "queues": ["celery"], "lower": 1, "upper": 1, "alive": 1, "wanted": 1},
+        {"name": "video", "queues": ["video", "thumbs"], "lower": 1, "upper": 2, "wanted": 2},
+    ]
+    assert list(lines(STATUS | {"pools": two}))[-4:] == [
+        "  pool default: 1 alive of 1 wanted (size 1), 0 busy, generation 0",
+        "    queues celery",
+        "  pool video: 0 alive of 2 wanted (size 1-2), 0 busy, generation 0",
+        "    queues video, thumbs",
+    ]
+
+
 def test_a_lost_link_is_shown_with_its_reason() -> None:
     found = STATUS | {"link": {"state": "DOWN", "reason": "refused", "seconds": 2.0}}
 

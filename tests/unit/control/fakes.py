@@ -29,9 +29,14 @@ class FakeDaemon:
     def ask_restart(self) -> None:
         self.asked.append("restart")
 
-    def scale(self, spec: str) -> dict[str, Any]:
-        was, self.bounds = self.bounds[0], scaled(self.bounds, spec)
-        return {"lower": self.bounds[0], "upper": self.bounds[1], "was": was, "wanted": self.bounds[0]}
+    def scale(self, spec: str, pool: str, dry_run: bool) -> dict[str, Any]:
+        self.asked.append(("scale", spec, pool, dry_run))
+        was, (lower, upper) = self.bounds[0], scaled(self.bounds, spec)
+        if not dry_run:
+            self.bounds = (lower, upper)
+        leaving = [{"slot": 2, "pid": 9, "after": None}] if lower < was else []
+        size = {"lower": lower, "upper": upper, "was": was, "wanted": lower, "alive": was}
+        return {"pool": pool, **size, "leaving": leaving, "dry_run": dry_run}
 
     def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:
         self.subscribers.append(callback)

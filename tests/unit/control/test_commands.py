@@ -88,7 +88,14 @@ def test_a_restart_without_a_stream_answers_at_once(daemon: FakeDaemon) -> None:
 
 
 def test_scale_answers_with_the_new_bounds(daemon: FakeDaemon) -> None:
-    assert ask(daemon, "scale", spec="+2").value == {"lower": 4, "upper": 4, "was": 2, "wanted": 4}
+    value = ask(daemon, "scale", spec="+2").value
+    assert value is not None
+    assert (value["lower"], value["upper"], value["was"], value["wanted"]) == (4, 4, 2, 4)
+
+
+def test_scale_is_of_the_default_pool_and_for_real_unless_it_says_otherwise(daemon: FakeDaemon) -> None:
+    ask(daemon, "scale", spec="3"), ask(daemon, "scale", spec="3", pool="video", dry_run=True)
+    assert daemon.asked == [("scale", "3", "default", False), ("scale", "3", "video", True)]
 
 
 def test_an_unknown_command_names_the_nearest(daemon: FakeDaemon) -> None:

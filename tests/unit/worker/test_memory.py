@@ -61,7 +61,7 @@ class Rig:
         self.dispatcher = SimpleNamespace(paused="", pump=self._pump)
         self.pumps = 0
         worker: Any = SimpleNamespace(
-            hub=self.hub, pool=self.pool, dispatcher=self.dispatcher, clock=FakeClock()
+            hub=self.hub, pools={"default": self.pool}, dispatcher=self.dispatcher, clock=FakeClock()
         )
         self.keeper = MemoryKeeper(worker, MemoryBudget(None, self.tree.own("unit")))
 
