@@ -1,4 +1,4 @@
-"""What the README and the tutorial tell a reader to do works, word for word."""
+"""What the README, the tutorial and the how-tos tell a reader to do works, word for word."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reader(tmp_path: Path, short_dir: Path) -> Reader:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/how-to/pools.md"])
 def test_every_snippet_does_what_the_text_says(reader: Reader, name: str) -> None:
     document = ROOT / name
     assert any(snippet.role == "run" for snippet in snippets(document)), "nothing would be run"
