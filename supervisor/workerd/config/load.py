@@ -150,7 +150,7 @@ def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 def _check_keys(values: Mapping[str, Any], source: str) -> None:
     for key, value in values.items():
         if f"{key}." == PREFIX:
-            raise ConfigError(f"setting {key!r} in {source} cannot be {value!r}", f"write [{PREFIX}NAME]")
+            raise _wrong(key, value, source, f"write [{PREFIX}NAME]")
         if not key.startswith(PREFIX):
             _check_key(key, key, KEYS, source)
             continue
@@ -159,7 +159,8 @@ def _check_keys(values: Mapping[str, Any], source: str) -> None:
             _check_key(setting, key, POOL_KEYS, source)
         elif value != {}:
             raise ConfigError(
-                f"pool {pool!r} in {source} cannot be {value!r}", f"write its settings below [{PREFIX}{pool}]"
+                f"pool {pool!r} from {source} cannot be {value!r}",
+                f"write its settings below [{PREFIX}{pool}]",
             )
 
 

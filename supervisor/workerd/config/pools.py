@@ -27,12 +27,12 @@ def split_key(key: str, source: str) -> tuple[str, str]:
     name, _, setting = key.removeprefix(PREFIX).partition(".")
     if name == DEFAULT_POOL:
         raise ConfigError(
-            f"pool {name!r} in {source} cannot have settings of its own",
+            f"pool {name!r} from {source} cannot have settings of its own",
             "the default pool's settings stand at the top level",
         )
     if _NAME.fullmatch(name) is None:
         raise ConfigError(
-            f"pool name {name!r} in {source} cannot be used",
+            f"pool name {name!r} from {source} cannot be used",
             "write 1 to 32 small letters, digits, - or _, a letter first",
         )
     return name, setting

@@ -79,18 +79,24 @@ def test_flag_environment_and_file_make_one_pool_key_by_key(tmp_path: Path) -> N
         ),
         ('[pools.video]\nname = "b"\n', "unknown setting 'pools.video.name'"),
         ('[pools.video]\ndrain.timeout = "b"\n', "unknown setting 'pools.video.drain.timeout'"),
-        ('[pools.video]\nqueues = "v"\nsize = "many"\n', "setting 'pools.video.size' in .* cannot be 'many'"),
+        (
+            '[pools.video]\nqueues = "v"\nsize = "many"\n',
+            "setting 'pools.video.size' from .* cannot be 'many'",
+        ),
         (
             '[pools.default]\nqueues = "a"\n',
             "pool 'default' .*; the default pool's settings stand at the top",
         ),
         (
             '[pools.Video]\nqueues = "a"\n',
-            "pool name 'Video' in .* cannot be used; write 1 to 32 small letters",
+            "pool name 'Video' from .* cannot be used; write 1 to 32 small letters",
         ),
-        ('[pools.8]\nqueues = "a"\n', "pool name '8' in .* cannot be used"),
-        ("[pools]\nvideo = 3\n", r"pool 'video' in .* cannot be 3; write its settings below \[pools.video\]"),
-        ("pools = 3\n", r"setting 'pools' in .* cannot be 3; write \[pools.NAME\]"),
+        ('[pools.8]\nqueues = "a"\n', "pool name '8' from .* cannot be used"),
+        (
+            "[pools]\nvideo = 3\n",
+            r"pool 'video' from .* cannot be 3; write its settings below \[pools.video\]",
+        ),
+        ("pools = 3\n", r"setting 'pools' from .* cannot be 3; write \[pools.NAME\]"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
