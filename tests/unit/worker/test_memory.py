@@ -58,10 +58,11 @@ class Rig:
         self.tree = FakeCgroups(directory)
         self.uses(0)
         self.hub, self.pool = FakeHub(), FakePool()
+        self.pools = {"default": self.pool}
         self.dispatcher = SimpleNamespace(paused="", pump=self._pump)
         self.pumps = 0
         worker: Any = SimpleNamespace(
-            hub=self.hub, pools={"default": self.pool}, dispatcher=self.dispatcher, clock=FakeClock()
+            hub=self.hub, pools=self.pools, dispatcher=self.dispatcher, clock=FakeClock()
         )
         self.keeper = MemoryKeeper(worker, MemoryBudget(None, self.tree.own("unit")))
 
@@ -110,6 +111,18 @@ def test_under_pressure_idle_children_are_replaced_and_the_lanes_asked_each_seco
     before = rig.pumps
     rig.second(890)
     assert (rig.pool.sheds, rig.pumps) == (2, before + 1)
+
+
+def test_one_child_a_second_is_replaced_whatever_pool_it_is_in(rig: Rig) -> None:
+    video = rig.pools["video"] = FakePool()
+    rig.pool.shed = lambda: False  # type: ignore[method-assign]  # none of it has grown
+    rig.keeper.watch()
+    rig.second(890)
+    rig.second(890)
+    assert video.sheds == 2
+    rig.pool.busy = 0
+    rig.second(100)
+    assert rig.hub.due is not None, "the other pool is busy"
 
 
 def test_nothing_is_looked_at_while_nothing_runs_and_nothing_is_stopped(rig: Rig) -> None:
