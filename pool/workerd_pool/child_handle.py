@@ -224,12 +224,9 @@ class ChildHandle:
         if job is None:
             return None
         self.current, self.since = job, now
-        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
-        hard = self.spec.hard_limit if job.hard_limit is None else job.hard_limit
-        if soft is not None:
-            self.due.soft = now + soft
-        if hard is not None:
-            self.due.hard = now + hard
+        soft, hard = self.limits(job)
+        if soft is not None or hard is not None:
+            self.due.begin_job(now, soft, hard)
         return job
 
     def finish(self, job_id: int, now: float) -> Job | None:
@@ -246,11 +243,11 @@ class ChildHandle:
             self.apply(ChildEvent.FREED)
         return job
 
-    def hard_limit(self) -> float | None:
-        """The hard limit of the current job."""
-        if self.current is None or self.current.hard_limit is None:
-            return self.spec.hard_limit
-        return self.current.hard_limit
+    def limits(self, job: Job) -> tuple[float | None, float | None]:
+        """(soft, hard) of a job: its own, else those of the recipe."""
+        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
+        hard = self.spec.hard_limit if job.hard_limit is None else job.hard_limit
+        return soft, hard
 
     # -- signals
 

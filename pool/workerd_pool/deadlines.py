@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 NEVER = math.inf
 DUMP_GRACE = 1.0  # seconds that a process has to write its stacks before it is killed
+DUMP_LEAD = 2.0  # seconds before the hard limit at which they are asked for, at most half of what is left
 WAKE_AGAIN = 0.01, 1.0  # seconds until a child that has not read its INTERRUPT is woken again: first, longest
 
 
@@ -17,6 +18,7 @@ WAKE_AGAIN = 0.01, 1.0  # seconds until a child that has not read its INTERRUPT 
 class Deadlines:
     """``phase``: the boot phase or the leaving ends.  ``kill``: the stacks were asked for, kill now.
 
+    ``dump``: the hard limit is near, so ask for the stacks of what hangs.
     ``cut``: a job that was told to end has had its time.  ``wake``: see whether an INTERRUPT was read,
     after a ``patience`` that grows.
     ``queue``: take back what waits behind a job that turned out long.
@@ -24,6 +26,7 @@ class Deadlines:
 
     soft: float = NEVER
     hard: float = NEVER
+    dump: float = NEVER
     phase: float = NEVER
     phase_name: str = ""
     kill: float = NEVER
@@ -34,7 +37,7 @@ class Deadlines:
 
     def next(self) -> float:
         """The earliest of them."""
-        return min(self.soft, self.hard, self.phase, self.kill, self.queue, self.cut, self.wake)
+        return min(self.soft, self.dump, self.hard, self.phase, self.kill, self.queue, self.cut, self.wake)
 
     def wake_again(self, now: float, first: bool = False) -> None:
         """See later whether the INTERRUPT was read; each time after twice as long."""
@@ -49,6 +52,20 @@ class Deadlines:
         """The phase ended in time."""
         self.phase, self.kill = NEVER, NEVER
 
+    def begin_job(self, begun: float, soft: float | None, hard: float | None) -> None:
+        """A job runs since ``begun`` with these limits, or has got new ones."""
+        self.soft = NEVER if soft is None else begun + soft
+        self.hard = self.dump = NEVER
+        if hard is not None and hard < NEVER:
+            self.hard = begun + hard
+            rest = self.hard - (self.soft if self.soft < self.hard else begun)
+            self.dump = self.hard - min(DUMP_LEAD, rest / 2)
+
+    def spare(self, now: float) -> None:
+        """A limit that is over already, because it is new, leaves time for a last look at the stacks."""
+        if self.hard < now + DUMP_GRACE:
+            self.dump, self.hard = now, now + DUMP_GRACE
+
     def job_over(self) -> None:
         """No job runs any more."""
-        self.soft = self.hard = self.wake = NEVER
+        self.soft = self.dump = self.hard = self.wake = NEVER

@@ -141,9 +141,13 @@ class Dispatcher:
         if not child.jobs:
             self._bring_back(child)
 
+    def waiting(self, job_id: int) -> Job | None:
+        """This job, if it is at no child."""
+        return next((job for job in self._backlog if job.id == job_id), None)
+
     def give_up(self, job_id: int) -> None:
         """If this job is at no child it is the host's again."""
-        for job in [job for job in self._backlog if job.id == job_id]:
+        if (job := self.waiting(job_id)) is not None:
             self._backlog.remove(job)
             tell(self._listener.on_returned, job)
 

@@ -44,6 +44,14 @@ class Enforcer:
         child.ended, child.due.cut = job, self._clock() + grace
         self._events.child_due(child.due.cut)
 
+    def relimit(self, child: ChildHandle, job: Job) -> None:
+        """The limits of this job have changed; they count from its start."""
+        if child.current is job:
+            now = self._clock()
+            child.due.begin_job(child.since, *child.limits(job))
+            child.due.spare(now)
+            self._events.child_due(child.due.next())
+
     # -- time
 
     def next_deadline(self) -> float:
@@ -54,7 +62,7 @@ class Enforcer:
         """Interrupt, dump and kill whoever is over a limit."""
         for child in list(self._crew):
             due = child.due
-            if min(due.soft, due.hard, due.cut, due.wake) <= now and not child.at_end:
+            if min(due.soft, due.dump, due.hard, due.cut, due.wake) <= now and not child.at_end:
                 # Its DONE may be here already.
                 self._crew.read(child)
             self._check_job(child, now)
@@ -62,8 +70,8 @@ class Enforcer:
 
     def _check_job(self, child: ChildHandle, now: float) -> None:
         due, job = child.due, child.current
-        if due.hard <= now:
-            limit = child.hard_limit()
+        if due.hard <= now and job is not None:
+            _, limit = child.limits(job)
             due.job_over()
             self._crew.kill(child, Cause.HARD_LIMIT, f"hard time limit ({limit:g}s)", limit)
         elif due.cut <= now:
@@ -72,8 +80,16 @@ class Enforcer:
         elif due.soft <= now:
             due.soft = NEVER
             if job is not None:
+                logger.warning("%s: %s is over its soft time limit", child.name(), job.title or job.id)
                 self.interrupt(child, job, Interruption.SOFT_LIMIT)
                 self._dispatcher.settle()
+        if due.dump <= now:
+            due.dump = NEVER
+            if job is not None:
+                left = max(due.hard - now, 0.0)
+                what = job.title or job.id
+                logger.warning("%s: %s is killed in %.1fs; its stacks follow", child.name(), what, left)
+                child.dump()
         if due.wake <= now:
             due.wake = NEVER
             if child.interrupting:

@@ -158,6 +158,21 @@ class Pool:
         self._dispatcher.settle()
         return told
 
+    def limit_job(self, job_id: int, soft: float | None, hard: float | None) -> bool:
+        """Give a job other limits, in seconds since its start; None for those of the recipe, inf for none.
+
+        One that runs and is over its new hard limit already has one second more.  False if no such job
+        is in the pool.
+        """
+        child = self._dispatcher.holder(job_id)
+        job = self._dispatcher.waiting(job_id) if child is None else child.jobs[job_id]
+        if job is None:
+            return False
+        job.soft_limit, job.hard_limit = soft, hard
+        if child is not None:
+            self._reconciler.enforcer.relimit(child, job)
+        return True
+
     # -- memory
 
     def processes(self) -> list[int]:

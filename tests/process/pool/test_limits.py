@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 
+import psutil
+import pytest
+
 from tests.process.pool.conftest import Rig
+from tests.support.eventually import eventually
 from workerd_pool import Cause
 
 
@@ -86,3 +92,60 @@ def test_a_job_that_ends_in_time_is_not_touched_by_its_limits(rig: Rig) -> None:
         assert rig.run("echo", b"x", soft_limit=0.5, hard_limit=0.6)[1] == b"x"
     assert rig.run("sleep", seconds=0.9)[0]["state"] == "SUCCESS"
     assert not rig.notes.lost
+
+
+def test_the_hard_limit_takes_what_the_job_has_started_too(rig: Rig) -> None:
+    rig.boot(1)
+    job = rig.submit("leave_process", hard_limit=0.5)
+    rig.until(lambda: rig.notes.progress)
+    grandchild = psutil.Process(rig.notes.progress[0][1]["pid"])
+    rig.until(lambda: job in rig.notes.lost)
+    assert rig.notes.lost[job].cause is Cause.HARD_LIMIT
+    eventually(lambda: not grandchild.is_running() or grandchild.status() == "zombie")
+
+
+def test_a_running_job_keeps_its_hard_limit_over_a_reload(rig: Rig) -> None:
+    rig.boot(1)
+    job = rig.start_job("sleep", seconds=60, hard_limit=1.5)
+    rig.pool.reload()
+    rig.until(lambda: rig.pool.generation == 2)
+    assert job not in rig.notes.lost
+    rig.until(lambda: job in rig.notes.lost)
+    assert rig.notes.lost[job].hard_limit == 1.5
+
+
+def test_new_limits_count_from_the_start_of_a_job_that_runs(rig: Rig) -> None:
+    rig.boot(3)
+    slow = rig.start_job("soft", seconds=60, soft_limit=50)
+    stuck = rig.start_job("stubborn", hard_limit=50)
+    spared = rig.start_job("sleep", seconds=1.2, hard_limit=0.6)
+    assert rig.pool.limit_job(spared, math.inf, math.inf)
+    assert rig.pool.limit_job(slow, 0.3, None)
+    assert rig.pool.limit_job(stuck, None, 0.01)
+    assert not rig.pool.limit_job(99, 1, 1)
+    rig.until(lambda: slow in rig.notes.done and stuck in rig.notes.lost and spared in rig.notes.done)
+    assert rig.notes.done[slow][0] == {"state": "SOFT"}
+    assert rig.notes.lost[stuck].hard_limit == 0.01
+    assert rig.notes.done[spared][0]["state"] == "SUCCESS"
+
+
+def test_new_limits_hold_for_a_job_that_has_not_started(rig: Rig) -> None:
+    rig.boot(1)
+    for _ in range(200):
+        rig.run("echo")  # short jobs: several may wait at one child now
+    rig.submit("sleep", seconds=0.3)
+    waiting = rig.submit("soft", seconds=60)
+    assert rig.pool.limit_job(waiting, 0.2, None)
+    rig.until(lambda: waiting in rig.notes.done)
+    assert rig.notes.done[waiting][0] == {"state": "SOFT"}
+
+
+def test_the_stacks_of_a_job_near_its_hard_limit_are_told(
+    rig: Rig, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rig.boot(1)
+    job = rig.submit("stubborn", soft_limit=0.1, hard_limit=1.0)
+    rig.until(lambda: job in rig.notes.lost)
+    assert f"proj.stubborn[{job}] is over its soft time limit" in caplog.text
+    assert re.search(rf"proj.stubborn\[{job}\] is killed in 0\.\ds; its stacks follow", caplog.text)
+    assert "in stubborn" in capfd.readouterr().err

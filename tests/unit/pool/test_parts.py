@@ -69,6 +69,32 @@ def test_deadlines_know_their_next() -> None:
     assert due.next() == NEVER
 
 
+def test_the_stacks_are_asked_for_shortly_before_the_hard_limit_and_after_the_soft_one() -> None:
+    due = Deadlines()
+    due.begin_job(100.0, None, None)
+    assert due.next() == NEVER
+    due.begin_job(100.0, 50.0, 60.0)
+    assert (due.soft, due.dump, due.hard) == (150.0, 158.0, 160.0)
+    due.begin_job(100.0, 59.0, 60.0)
+    assert (due.soft, due.dump, due.hard) == (159.0, 159.5, 160.0)
+    due.begin_job(100.0, None, 2.0)
+    assert (due.soft, due.dump, due.hard) == (NEVER, 101.0, 102.0)
+    due.begin_job(100.0, 70.0, 60.0)
+    assert (due.soft, due.dump, due.hard) == (170.0, 158.0, 160.0)
+    due.begin_job(100.0, 5.0, NEVER)
+    assert (due.soft, due.dump, due.hard) == (105.0, NEVER, NEVER)
+
+
+def test_a_new_limit_that_is_over_already_leaves_a_second_for_the_stacks() -> None:
+    due = Deadlines()
+    due.begin_job(100.0, 5.0, 10.0)
+    due.spare(150.0)
+    assert (due.soft, due.dump, due.hard) == (105.0, 150.0, 151.0)
+    due.begin_job(100.0, 5.0, 100.0)
+    due.spare(150.0)
+    assert (due.dump, due.hard) == (198.0, 200.0)
+
+
 def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -> None:
     good, bad = Spec("a:b"), Spec("c:d")
     generations = Generations(good)
