@@ -60,6 +60,6 @@ def fresh_rabbit_url(rabbit_url: str, rabbit_server: Any) -> str:
     from kombu import Connection
 
     with Connection(rabbit_url) as connection, connection.channel() as channel:
-        for queue in ("celery", "celery.dead"):
+        for queue in ("celery", "celery.dead", "video"):
             channel.queue_delete(queue)
     return rabbit_url

@@ -1,0 +1,152 @@
+"""Two pools in one daemon: neither waits for the other, whatever is done to either."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import psutil
+
+from tests.support.daemon import Workerd
+from tests.support.eventually import eventually
+from tests.system.conftest import Start
+
+VIDEO = ("--pool", "video:queues=video,size=1")
+
+
+def pool(daemon: Workerd, name: str) -> dict[str, Any]:
+    """One pool as status shows it."""
+    found: dict[str, Any] = next(each for each in daemon.status()["pools"] if each["name"] == name)
+    return found
+
+
+def sizes(daemon: Workerd) -> dict[str, tuple[int, int]]:
+    """(wanted, alive) of each pool; at every quiet point the two are equal."""
+    return {each["name"]: (each["wanted"], each["alive"]) for each in daemon.status()["pools"]}
+
+
+def test_a_long_task_of_one_pool_never_delays_another(start: Start, broker: dict[str, str]) -> None:
+    daemon = start(size="1", words=VIDEO, **broker)
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        for number in range(1000, 1020):
+            app.send_task("ledger.hold", (number, str(gate)), queue="video")
+        eventually(lambda: len(daemon.ran("start")) == 1)
+        for number in range(200):
+            app.send_task("ledger.run", (number,))
+        eventually(lambda: len(daemon.ran()) == 200)
+
+        # All that while one video ran, and the others were left to the broker and to nobody else.
+        assert sorted(daemon.ran("start"))[-2:] == [199, 1000]
+        video = pool(daemon, "video")
+        assert (video["queues"], video["busy"], video["alive"]) == (["video"], 1, 1)
+        assert daemon.status()["tasks"]["reserved"] == 0
+        assert broker_connections(daemon, broker) <= 3
+
+        daemon.kill(signal.SIGTERM)
+        eventually(lambda: daemon.status()["state"] == "draining")
+        gate.touch()
+    assert daemon.wait() == 0
+    assert set(daemon.ran().values()) == {1}
+    assert sorted(daemon.ran())[200:] == [1000]
+
+
+def broker_connections(daemon: Workerd, broker: dict[str, str]) -> int:
+    """How many connections the supervisor has to its TCP broker; 0 for the embedded one."""
+    if "broker" not in broker:
+        return 0
+    port = int(broker["broker"].rpartition(":")[2].partition("/")[0])
+    return sum(
+        bool(link.raddr) and link.raddr.port == port
+        for link in psutil.Process(daemon.pid).net_connections("tcp")
+    )
+
+
+def test_a_drain_waits_for_the_tasks_of_every_pool(start: Start) -> None:
+    daemon = start(size="1", words=VIDEO)
+    gates = {"celery": daemon.home / "a", "video": daemon.home / "b"}
+    with daemon.client() as app:
+        for number, (queue, gate) in enumerate(gates.items()):
+            app.send_task("ledger.hold", (number, str(gate)), queue=queue)
+        eventually(lambda: len(daemon.ran("start")) == 2)
+    daemon.kill(signal.SIGTERM)
+    eventually(lambda: daemon.status()["state"] == "draining")
+    gates["celery"].touch()
+    eventually(lambda: daemon.ran()[0] == 1)
+    assert daemon.status()["state"] == "draining"
+    assert daemon.logged("Draining")
+    gates["video"].touch()
+    assert daemon.wait() == 0
+    assert daemon.ran() == {0: 1, 1: 1}
+
+
+def test_each_pool_is_scaled_by_its_name(start: Start) -> None:
+    daemon = start(size="1", words=VIDEO)
+    gate = daemon.home / "gate"
+    told = daemon.run("scale", "video", "3")
+    assert told.stdout == "pool video, size 3: 3 slots wanted, 1 before\n"
+    eventually(lambda: sizes(daemon) == {"default": (1, 1), "video": (3, 3)})
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (7, str(gate)), queue="video")
+        eventually(lambda: daemon.ran("start")[7] == 1)
+
+    dry = daemon.run("scale", "video", "-2", "--dry-run").stdout.splitlines()
+    assert dry[0] == "pool video, size 1: 1 slot would be wanted, 3 now (3 alive)"
+    busy, idle = busy_and_idle(daemon)
+    assert sorted(dry[1:]) == sorted(
+        f"  child {c['slot']} (pid {c['pid']}) would leave at once" for c in idle
+    )
+    assert sizes(daemon)["video"] == (3, 3)
+
+    # The signals are the default pool's.
+    daemon.kill(signal.SIGTTIN)
+    eventually(lambda: sizes(daemon) == {"default": (2, 2), "video": (3, 3)})
+    assert daemon.run("scale", "video", "-2").returncode == 0
+    eventually(lambda: sizes(daemon)["video"] == (1, 1))
+    assert [child["pid"] for child in pool(daemon, "video")["children"]] == [busy["pid"]]
+    gate.touch()
+    eventually(lambda: daemon.ran()[7] == 1)
+    daemon.kill(signal.SIGTTOU)
+    eventually(lambda: sizes(daemon) == {"default": (1, 1), "video": (1, 1)})
+
+
+def busy_and_idle(daemon: Workerd) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The one busy child of video, and the idle ones."""
+    children = pool(daemon, "video")["children"]
+    [busy] = [child for child in children if child["state"] == "BUSY"]
+    return busy, [child for child in children if child is not busy]
+
+
+def test_a_busy_child_that_is_too_many_leaves_after_its_task(start: Start) -> None:
+    daemon = start(size="1", words=("--pool", "video:queues=video,size=2"))
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        for number in range(2):
+            app.send_task("ledger.hold", (number, str(gate)), queue="video")
+        eventually(lambda: len(daemon.ran("start")) == 2)
+    dry = daemon.run("scale", "video", "1", "--dry-run").stdout
+    assert "would leave after ledger.hold[" in dry
+    assert daemon.run("scale", "video", "1").returncode == 0
+    eventually(lambda: sizes(daemon)["video"] == (1, 1))
+    assert len(pool(daemon, "video")["children"]) == 2, "it was not interrupted"
+    gate.touch()
+    eventually(lambda: len(pool(daemon, "video")["children"]) == 1)
+    assert daemon.ran() == {0: 1, 1: 1}
+
+
+def test_a_pool_that_is_not_there_is_told_in_one_line(start: Start) -> None:
+    daemon = start(size="1", words=VIDEO)
+    done = daemon.run("scale", "vide", "3")
+    assert done.returncode == 2
+    assert done.stderr == "workerd: there is no pool 'vide'; pools: default, video\n"
+
+
+def test_processes_carry_the_name_of_their_pool(start: Start) -> None:
+    daemon = start(size="1", words=VIDEO)
+    titles = sorted(" ".join(p.cmdline()).split(" since")[0].strip() for p in daemon.descendants())
+    assert [title for title in titles if title.startswith("workerd[")] == [
+        "workerd[main:default] child 1 idle",
+        "workerd[main:default] template gen 1",
+        "workerd[main:video] child 1 idle",
+        "workerd[main:video] template gen 1",
+    ]
