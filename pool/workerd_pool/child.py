@@ -39,6 +39,8 @@ class Birth:
     name: str
     down: int
     up: int
+    between: int = -1
+    """The parent at its fork; whoever else is the parent later has adopted it."""
 
 
 def live(birth: Birth, runner: Runner) -> NoReturn:
@@ -46,7 +48,7 @@ def live(birth: Birth, runner: Runner) -> NoReturn:
     code = EXIT_BUG
     try:
         os.setpgid(0, 0)
-        _be_adopted(birth.supervisor)
+        _be_adopted(birth)
         code = Child(birth, runner).main()
     except BaseException:  # noqa: BLE001 - nothing may unwind into the template, and stderr tells
         traceback.print_exc()
@@ -55,14 +57,15 @@ def live(birth: Birth, runner: Runner) -> NoReturn:
         os._exit(code)
 
 
-def _be_adopted(supervisor: int) -> None:
+def _be_adopted(birth: Birth) -> None:
     """Wait until the supervisor is the parent; PDEATHSIG set earlier would mean the intermediate's death."""
     limit = time.monotonic() + ADOPTION_LIMIT
-    while os.getppid() != supervisor:
-        if time.monotonic() > limit:
+    while (parent := os.getppid()) != birth.supervisor:
+        # Somebody else's child already: the supervisor has died.
+        if parent != birth.between or time.monotonic() > limit:
             os._exit(0)
         time.sleep(0.0005)
-    linux.die_with_parent(supervisor)
+    linux.die_with_parent(birth.supervisor)
 
 
 def flush_streams() -> None:

@@ -118,7 +118,11 @@ def receive(sock: socket.socket, flags: int = 0) -> tuple[int, bytes, bytes, lis
 
 def receive_bytes(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
     """One recvmsg: bytes (empty at the end of the file) and the descriptors that came with them."""
-    data, ancillary, _, _ = sock.recvmsg(RECEIVE, _ANCILLARY, flags | _RECEIVE_FLAGS)
+    try:
+        data, ancillary, _, _ = sock.recvmsg(RECEIVE, _ANCILLARY, flags | _RECEIVE_FLAGS)
+    except ConnectionResetError:
+        # The peer was killed before it had read all that we sent.
+        return b"", []
     if not ancillary:
         return data, []
     fds = array("i")

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from setproctitle import setproctitle
@@ -123,6 +124,7 @@ class Template:
         """The process in between: forks the child, tells its pid (or minus errno), and goes."""
         answer = -1
         try:
+            birth = replace(birth, between=os.getpid())
             answer = os.fork()
             if answer == 0:
                 os.close(writer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from tests.process.pool.conftest import Rig
 from tests.support.eventually import eventually
-from workerd_pool import Cause
+from workerd_pool import Cause, frames
+from workerd_pool.child import Birth, _be_adopted
 
 
 def test_an_idle_child_that_is_killed_is_replaced(rig: Rig) -> None:
@@ -236,3 +238,21 @@ def test_children_that_leave_are_no_deaths(rig: Rig) -> None:
     rig.pool.reload()
     rig.until(lambda: rig.pool.generation == 2 and len(rig.pool.children()) == 1)
     assert not rig.pool.deaths.last
+
+
+def test_a_child_whose_supervisor_dies_before_it_is_adopted_leaves_at_once() -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _be_adopted(Birth(supervisor=-1, slot=1, name="t", down=-1, up=-1, between=-1))
+        finally:
+            os._exit(9)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_peer_that_was_killed_before_it_had_read_all_is_the_end_of_the_file() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.send(b"unread")
+    theirs.close()
+    assert frames.receive(ours) is None
+    ours.close()
