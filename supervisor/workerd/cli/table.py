@@ -20,6 +20,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("tasks", _counters(found.get("tasks") or {}))
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
+    if found.get("statedb"):
+        yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"
     pools = found.get("pools") or ()
     for pool in pools:
         yield from _pool(pool, alone=len(pools) == 1)

@@ -13,6 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.config.model import DEFAULT_POOL
+from workerd.delivery.dead import DeadRoom
+from workerd.delivery.deaths import Deaths
 from workerd.delivery.failures import Failures
 from workerd.delivery.intake import Intake
 from workerd.delivery.lane import Lane
@@ -57,9 +59,11 @@ class Dispatcher:
         share = MOST_HELD // len(queues)
         self.lanes = {name: Lane(self, name, names, share) for name, names in queues.items()}
         self._lane_of_queue = {queue: lane for lane in self.lanes.values() for queue in lane.queues}
-        self.settler = Settler(self.table, clock, self.check_idle)
+        self.deaths = Deaths(max_crashes)
+        self.dead_room = DeadRoom(hostname, clock, self.totals, self.narrator)
+        self.settler = Settler(self.table, self.dead_room, self.deaths, clock, self.check_idle)
         self.failures = Failures()
-        self.intake, self.runs = Intake(self), Runs(self, max_crashes)
+        self.intake, self.runs = Intake(self), Runs(self)
         self.draining = False
         self.paused = ""
         """Why nothing more is fetched for now; empty while it is."""
@@ -166,6 +170,7 @@ class Dispatcher:
 
     def _take_no_more(self) -> None:
         self.draining = True
+        self.deaths.calm()
         if self.settler.source is not None:
             self.settler.source.drain()
         for request in self.table:

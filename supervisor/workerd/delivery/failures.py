@@ -48,6 +48,10 @@ class Failures:
         """Somebody has ordered its end."""
         self._store(request, TaskRevokedError("terminated"), then)
 
+    def killed_before(self, request: Request, reason: str, then: Then) -> None:
+        """It has cost too many processes before it came, and does not run again."""
+        self._store(request, WorkerLostError(reason), then)
+
     def died(self, request: Request, death: Death, then: Then) -> None:
         """Its child died, and it does not run again."""
         if death.hard_limit is not None:

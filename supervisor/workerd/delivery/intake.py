@@ -33,14 +33,21 @@ class Intake:
             request = self._request(delivery, message)
             desk.totals.received += 1
             desk.narrator.received(request)
-            desk.reserve(request)
+            if desk.deaths.of(delivery).supervisors:
+                desk.narrator.survived(request, desk.deaths.most)
+            if request.deaths >= desk.deaths.most:
+                desk.runs.condemn(request)
+            else:
+                desk.reserve(request)
 
     def _put_aside(self, delivery: Delivery) -> None:
         desk = self.dispatcher
+        if desk.settler.source is None:
+            return  # the broker still has it, and delivers it again
         desk.narrator.malformed(delivery)
-        desk.totals.put_aside += 1
-        if desk.settler.source is not None:
-            desk.settler.source.put_aside(delivery, delivery.problem, desk.check_idle)
+        letter = desk.dead_room.admit(delivery, delivery.problem).letter
+        if letter is not None:
+            desk.settler.source.put_aside(delivery, letter, desk.check_idle)
 
     def _join(self, delivery: Delivery, message: Message) -> bool:
         """True when this delivery belongs to a run that goes on or has ended here."""
@@ -71,7 +78,7 @@ class Intake:
 
     def _request(self, delivery: Delivery, message: Message) -> Request:
         desk = self.dispatcher
-        lane = desk.lane_of_queue(delivery.queue)
+        lane, tally = desk.lane_of_queue(delivery.queue), desk.deaths.of(delivery)
         request = Request(
             number=desk.table.next_number(),
             delivery=delivery,
@@ -79,7 +86,8 @@ class Intake:
             options=lane.tasks.get(message.task, TaskOptions()),
             received=desk.clock.wall(),
             pool=lane.name,
-            deaths=message.deaths,
+            deaths=tally.deaths,
+            suspect=desk.deaths.suspected(tally),
         )
         desk.table.add(request)
         return request

@@ -65,7 +65,9 @@ class Lane:
             # One at a time, else a pause whose cause does not go away by itself would have no end.
             return int(pool.free > 0 and not any(lane.demand() for lane in self.dispatcher.lanes.values()))
         free = max(pool.free - len(self._acknowledging), 0)
-        return self.prefetch.room(slots=pool.alive, free=free, reserved=len(self.ready), growth=self.growth)
+        # What may not run now leaves its slot to others.
+        reserved = sum(not self.dispatcher.deaths.must_wait(request) for request in self.ready)
+        return self.prefetch.room(slots=pool.alive, free=free, reserved=reserved, growth=self.growth)
 
     def keep_only_held(self) -> None:
         """Forget what waits here and has left the table, or is on its way out of it."""
@@ -75,7 +77,7 @@ class Lane:
     # -- to the pool ---------------------------------------------------------------------------
 
     def _start(self, request: Request, pool: Pool) -> bool:
-        """Give the request to the pool, or settle why not; False when it must wait for a link."""
+        """Give the request to the pool, or settle why not; False when it must wait."""
         message = request.message
         if message.expires is not None and message.expires <= self.dispatcher.clock.wall():
             self._expired(request)
@@ -87,6 +89,9 @@ class Lane:
         request.options = options
         if not options.acks_late and not request.acknowledged:
             return self.acknowledge(request)
+        if self.dispatcher.deaths.must_wait(request):
+            return False
+        self.dispatcher.deaths.began(request)
         request.stage = Stage.RUNNING
         pool.submit(self._job(request))
         return True
@@ -140,7 +145,6 @@ class Lane:
     def _unknown(self, request: Request) -> None:
         desk = self.dispatcher
         desk.narrator.unknown(request)
-        desk.totals.put_aside += 1
         request.stage = Stage.STORING
         fate = Verdict(Settlement.PUT_ASIDE, f"unregistered task {request.message.task}")
         desk.failures.unregistered(request, partial(desk.settler.decide, request, fate))

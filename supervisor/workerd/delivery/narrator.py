@@ -6,11 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from workerd.delivery.outcome import Outcome
+from workerd.paths import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from workerd.delivery.request import Request
+    from workerd.protocol.dead import Letter
     from workerd.source.base import Delivery
     from workerd_pool import Death
+
 
 logger = logging.getLogger("workerd.task")
 
@@ -35,10 +38,7 @@ class Narrator:
             case "REJECTED":
                 logger.warning("Task %s reject requeue=%s: %s", request.title, outcome.requeue, outcome.repr)
             case "FAILURE" if outcome.refused:
-                place = f"{request.delivery.queue}.dead"
-                logger.warning(
-                    "Task %s could not be run: %s; put aside in %s", request.title, outcome.repr, place
-                )
+                logger.warning("Task %s could not be run: %s", request.title, outcome.repr)
             case "FAILURE" if outcome.expected:
                 logger.info("Task %s raised expected: %s", request.title, outcome.repr)
             case "FAILURE":
@@ -62,6 +62,11 @@ class Narrator:
             limit,
         )
 
+    def survived(self, request: Request, limit: int) -> None:
+        logger.warning(
+            "Task %s ran when its supervisor died (death %d of %d)", request.title, request.deaths, limit
+        )
+
     def failed_by_death(self, request: Request, death: Death, fate: str) -> None:
         logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.words, fate)
 
@@ -69,19 +74,25 @@ class Narrator:
         logger.info("Discarding revoked task: %s (expired)", request.title)
 
     def unknown(self, request: Request) -> None:
-        logger.error(
-            "Received unregistered task %s; put aside in %s.dead. Does the app import its module?",
-            request.title,
-            request.delivery.queue,
-        )
+        logger.error("Received unregistered task %s. Does the app import its module?", request.title)
 
     def malformed(self, delivery: Delivery) -> None:
         logger.warning(
-            "Received a malformed message: %s; put aside in %s.dead (%d bytes, begins %r)",
+            "Received a malformed message: %s (%d bytes, begins %r)",
             delivery.problem,
-            delivery.queue,
             len(delivery.raw),
             delivery.raw[:60],
+        )
+
+    def put_aside(self, delivery: Delivery, letter: Letter, node: str) -> None:
+        message, name = delivery.message, node.partition("@")[0]
+        logger.warning(
+            "Put aside in %s.dead: %s: %s; look at it with: workerd%s dead show %s",
+            letter.queue,
+            f"{message.shadow or message.task}[{message.id}]" if message else "a message that cannot be read",
+            letter.reason,
+            "" if name == DEFAULT_NAME else f" -n {name}",
+            message.id if message else letter.id,
         )
 
     def joined(self, request: Request) -> None:

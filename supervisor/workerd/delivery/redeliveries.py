@@ -40,7 +40,7 @@ def mark_of(delivery: Delivery, message: Message) -> bytes:
 
     The headers do not count: a broker adds to them when it delivers again.
     """
-    call = (message.id, message.retries, message.replaced_task_nesting, delivery.queue)
+    call = (message.id, message.retries, message.replaced_task_nesting, message.requeued, delivery.queue)
     body = _decode_parts(message.payload).body
     return blake2b(repr(call).encode() + b"\0" + body, digest_size=16).digest()
 

@@ -15,6 +15,7 @@ import msgspec
 from workerd.config.model import DEFAULT_POOL
 
 if TYPE_CHECKING:
+    from workerd.protocol.dead import Letter
     from workerd.protocol.message import Message
     from workerd.source.base import Delivery
 
@@ -71,6 +72,9 @@ class Request:
     time_start: float | None = None
     worker_pid: int | None = None
     deaths: int = 0
+    """Children, or whole daemons, that died while they ran it: here, before, and elsewhere."""
+    suspect: bool = False
+    """Its next death is its last, and it may only have been beside the one that killed a daemon."""
     refusals: int = 0
     """Children of an older generation that did not know its task."""
     acknowledged: bool = False
@@ -116,3 +120,5 @@ class Verdict:
 
     settlement: Settlement
     reason: str = field(default="")
+    letter: Letter | None = None
+    """What goes with a message that is put aside; written once, whatever link takes it there."""

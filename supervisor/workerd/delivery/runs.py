@@ -1,8 +1,8 @@
 """Runs: from the pool's word on a job to the verdict on its message.
 
 A run that its child's death cuts off starts again, up to ``max_crashes`` deaths; then its message is put
-aside, so that a task that kills its child cannot take the daemon with it.  Deaths are counted while this
-daemon holds the message; one that is given back in between starts anew.
+aside, so that a task that kills its child cannot go on for ever.  A child that this daemon itself kills,
+because its stop has taken too long, is no death of the message's.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ MOST_REFUSALS = 100
 class Runs:
     """Every pool's listener for jobs."""
 
-    def __init__(self, dispatcher: Dispatcher, max_crashes: int) -> None:
-        self.dispatcher, self.max_crashes = dispatcher, max_crashes
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
         self.killing = False
+
+    @property
+    def max_crashes(self) -> int:
+        """Deaths that end the runs of a message."""
+        return self.dispatcher.deaths.most
 
     def on_started(self, job: Job, pid: int) -> None:
         """A child has read the job."""
@@ -52,6 +57,7 @@ class Runs:
         request = desk.table.get(job.id)
         if request is None:
             return
+        desk.deaths.ended(request)
         outcome, lane = Outcome.of(header), desk.lane_of(request)
         known = request.message.task in lane.tasks and request.refusals < MOST_REFUSALS
         if outcome.unregistered and known:
@@ -66,7 +72,6 @@ class Runs:
             lane.prefetch.record(outcome.runtime)
         request.stage = Stage.STORING
         fate = verdict(outcome, request.options)
-        desk.totals.put_aside += fate.settlement is Settlement.PUT_ASIDE
         decide = partial(desk.settler.decide, request, fate)
         if outcome.store and desk.results is not None:
             desk.results.store(request.id, outcome.stored_state, body, decide)
@@ -82,30 +87,41 @@ class Runs:
         request = desk.table.get(job.id)
         if request is None:
             return
-        request.deaths += 1
+        desk.deaths.ended(request)
         desk.totals.cut_off += 1
         if death.cause is Cause.OPERATOR:
             self._terminated(request, death)
         elif self.killing and not request.acknowledged:
+            if death.cause is not Cause.POOL:
+                desk.deaths.died(request)
             desk.give_back(request, f"its child was stopped ({death.words})")
-        elif death.hard_limit is not None or request.acknowledged or request.deaths >= self.max_crashes:
-            self._fail(request, death)
         else:
-            desk.narrator.lost(request, death, self.max_crashes)
-            desk.requeue(request)
+            desk.deaths.died(request)
+            if death.hard_limit is not None or request.acknowledged or request.deaths >= self.max_crashes:
+                self._fail(request, death)
+            else:
+                desk.narrator.lost(request, death, self.max_crashes)
+                desk.requeue(request)
         desk.lane_of(request).pump()
 
     def on_returned(self, job: Job) -> None:
         """The pool gives back a job that no child has read."""
         desk = self.dispatcher
         if (request := desk.table.get(job.id)) is not None:
+            desk.deaths.ended(request)
             desk.requeue(request)
             desk.lane_of(request).pump()
+
+    def condemn(self, request: Request) -> None:
+        """It has come with one death too many: it is not run once more."""
+        desk, fate = self.dispatcher, _poison(request)
+        desk.totals.failed += 1
+        request.stage = Stage.STORING
+        desk.failures.killed_before(request, fate.reason, partial(desk.settler.decide, request, fate))
 
     def _terminated(self, request: Request, death: Death) -> None:
         """Somebody has ordered its end: it counts as revoked, and no death as its own."""
         desk = self.dispatcher
-        request.deaths -= 1
         desk.narrator.failed_by_death(request, death, "it counts as revoked")
         desk.totals.revoked += 1
         request.stage = Stage.STORING
@@ -117,16 +133,18 @@ class Runs:
         fate = DONE
         if request.acknowledged:
             words = "it was acknowledged before it ran, so it does not run again"
-        elif death.hard_limit is not None:
-            fate = DONE if request.options.acks_on_timeout else GIVE_BACK
+        elif death.hard_limit is not None and request.options.acks_on_timeout:
             words = "it failed by its time limit"
+        elif request.deaths >= self.max_crashes:
+            words = f"death {request.deaths} of {self.max_crashes}"
+            fate = _poison(request, f", the last: {death.words}")
         else:
-            desk.totals.put_aside += 1
-            reason = f"killed {request.deaths} children, the last: {death.words}"
-            fate = Verdict(Settlement.PUT_ASIDE, reason)
-            place = f"{request.delivery.queue}.dead"
-            words = f"death {request.deaths} of {self.max_crashes}, put aside in {place}"
+            words, fate = "it failed by its time limit", GIVE_BACK
         desk.narrator.failed_by_death(request, death, words)
         desk.totals.failed += 1
         request.stage = Stage.STORING
         desk.failures.died(request, death, partial(desk.settler.decide, request, fate))
+
+
+def _poison(request: Request, last: str = "") -> Verdict:
+    return Verdict(Settlement.PUT_ASIDE, f"{request.deaths} processes died while they ran it{last}")

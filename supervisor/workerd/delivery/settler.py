@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workerd.clock import Clock
+    from workerd.delivery.dead import DeadRoom
+    from workerd.delivery.deaths import Deaths
     from workerd.delivery.table import Table
     from workerd.source.base import TaskSource
 
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 class Settler:
     """Applies verdicts; ``on_settled`` is called after each that left the table."""
 
-    def __init__(self, table: Table, clock: Clock, on_settled: Callable[[], None]) -> None:
+    def __init__(
+        self, table: Table, dead_room: DeadRoom, deaths: Deaths, clock: Clock, on_settled: Callable[[], None]
+    ) -> None:
         self.table, self.clock, self.on_settled = table, clock, on_settled
+        self.dead_room, self.deaths = dead_room, deaths
         self.source: TaskSource | None = None
         self.takes_back = False
         """The broker takes what is unsettled back when a link is lost (AMQP)."""
@@ -47,6 +52,8 @@ class Settler:
 
     def decide(self, request: Request, verdict: Verdict) -> None:
         """The request's fate is known: tell the broker as soon as it can be told."""
+        if verdict.settlement is Settlement.PUT_ASIDE and verdict.letter is None:
+            verdict = self.dead_room.admit(request.delivery, verdict.reason, request.deaths)
         request.verdict, request.stage = verdict, Stage.SETTLING
         if request.acknowledged:
             self._confirmed(request)
@@ -54,6 +61,8 @@ class Settler:
             self._apply(request)
         else:
             self.table.end(request, verdict, self.clock.now())
+            if verdict.settlement is Settlement.DONE:
+                self.deaths.settled(request)
             self.on_settled()
 
     def _apply(self, request: Request) -> None:
@@ -65,12 +74,15 @@ class Settler:
             case Settlement.DONE:
                 source.settle([request.delivery], then)
             case Settlement.GIVE_BACK:
+                request.delivery.deaths = request.deaths
                 source.give_back([request.delivery], then)
             case Settlement.PUT_ASIDE:
-                source.put_aside(request.delivery, verdict.reason, then)
+                assert verdict.letter is not None  # ``decide`` has had one written
+                source.put_aside(request.delivery, verdict.letter, then)
 
     def _confirmed(self, request: Request) -> None:
         if self.takes_back:
             self.table.redeliveries.settled(request, self.clock.now())
         self.table.remove(request, self.clock.now())
+        self.deaths.settled(request)
         self.on_settled()

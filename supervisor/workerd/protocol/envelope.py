@@ -50,6 +50,7 @@ class Headers(msgspec.Struct, frozen=True):
     compression: str | None = None
     redelivered: bool | None = None
     deaths: Count | None = msgspec.field(default=None, name="x-workerd-deaths")
+    requeued: str | None = msgspec.field(default=None, name="x-workerd-requeued")
 
 
 class DeliveryInfo(msgspec.Struct, frozen=True):

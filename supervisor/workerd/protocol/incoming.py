@@ -33,7 +33,7 @@ Call = tuple[list[Any], dict[str, Any], dict[str, Any]]
 STANDARD_HEADERS = frozenset(
     {"lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit"}
     | {"root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting"}
-    | {"stamped_headers", "stamps", "compression", "redelivered", "x-workerd-deaths"}
+    | {"stamped_headers", "stamps", "compression", "redelivered", "x-workerd-deaths", "x-workerd-requeued"}
 )
 _EMBED = ("callbacks", "errbacks", "chain", "chord")
 

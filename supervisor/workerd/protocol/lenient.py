@@ -18,7 +18,7 @@ MOST = 2**31 - 1
 
 _TEXTS = frozenset(
     {"shadow", "group", "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "reply_to"}
-    | {"correlation_id"}
+    | {"correlation_id", "x-workerd-requeued"}
 )
 _COUNTS = {"retries": MOST, "replaced_task_nesting": MOST, "x-workerd-deaths": MOST, "priority": 255}
 

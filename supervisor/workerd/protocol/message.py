@@ -8,7 +8,6 @@ Errors:  MalformedError for every message that cannot be read, and no other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from typing import Any, Literal
@@ -34,7 +33,6 @@ __all__ = [
     "AmqpPayload",
     "MalformedError",
     "Message",
-    "mark_redelivered",
     "message_from_amqp",
     "message_from_redis",
 ]
@@ -73,6 +71,8 @@ class Message(msgspec.Struct, kw_only=True):
     routing_key: str = ""
     deaths: int = 0
     """Children that this message has killed, as counted before a give-back."""
+    requeued: str = ""
+    """On AMQP, what tells a message that was taken out of a dead queue from what it was before."""
     redelivered: bool = False
 
 
@@ -140,37 +140,6 @@ def message_from_amqp(
     return message
 
 
-def mark_redelivered(raw: bytes) -> bytes:
-    """The Redis envelope with both redelivered marks set and all else kept byte for byte.
-
-    One that only Python reads (see ``lenient``) keeps its meaning, not its bytes.
-    """
-    try:
-        return _marked_raw(raw)
-    except MalformedError:
-        return reading("the envelope", _marked_leniently, raw)
-
-
-def _marked_leniently(raw: bytes) -> bytes:
-    envelope = json.loads(raw)
-    envelope["headers"]["redelivered"] = True
-    info = envelope["properties"].get("delivery_info") or {}
-    envelope["properties"]["delivery_info"] = info | {"redelivered": True}
-    return json.dumps(envelope).encode()
-
-
-def _marked_raw(raw: bytes) -> bytes:
-    envelope = _raw_fields("the envelope", raw)
-    headers = _raw_fields("the headers", envelope.get("headers"))
-    properties = _raw_fields("the properties", envelope.get("properties"))
-    info = _raw_fields("the delivery info", properties.get("delivery_info", msgspec.Raw(b"{}")))
-    true = msgspec.Raw(b"true")
-    properties["delivery_info"] = _raw_object(info | {"redelivered": true})
-    envelope["headers"] = _raw_object(headers | {"redelivered": true})
-    envelope["properties"] = _raw_object(properties)
-    return bytes(_raw_object(envelope))
-
-
 def _message(envelope: Envelope, payload: bytes, zone: tzinfo, body: bytes | None = None) -> Message:
     if envelope.headers.task is not UNSET:
         return _version_2(envelope, payload, zone)
@@ -224,6 +193,7 @@ def _base(envelope: Envelope, payload: bytes, task: Any, task_id: Any) -> Messag
         correlation_id=properties.correlation_id,
         priority=properties.priority or 0,
         deaths=max(envelope.headers.deaths or 0, 0),
+        requeued=envelope.headers.requeued or "",
     )
 
 
@@ -236,19 +206,8 @@ def _set_times(message: Message, fields: Headers | _BodyV1, zone: tzinfo) -> Non
 
 
 _decode_v1 = msgspec.json.Decoder(_BodyV1).decode
-_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # AMQP tables may hold decimals and dates of their own; a custom header is never a reason to fail.
 _encode_amqp = msgspec.msgpack.Encoder(enc_hook=str).encode
-
-
-def _raw_fields(what: str, raw: bytes | msgspec.Raw | None) -> dict[str, msgspec.Raw]:
-    if raw is None:
-        raise MalformedError(f"{what} is missing")
-    return reading(what, _decode_raw, raw)
-
-
-def _raw_object(fields: dict[str, msgspec.Raw]) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(fields))
 
 
 def _text(value: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workerd.clock import Clock, SystemClock
 from workerd.errors import ConfigError
-from workerd.source.base import Delivery, TaskSource
+from workerd.source.base import Deaths, Delivery, TaskSource, counted_in_it
 from workerd.transport.loop import Loop
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ def open_source(
     lease: float = 30.0,
     clock: Clock | None = None,
     zone: tzinfo = UTC,
+    deaths: Deaths = counted_in_it,
 ) -> TaskSource:
     """The source for the broker of ``connection``; nothing is connected before ``start``.
 
     ``owner`` names this incarnation of the daemon in the broker, ``predecessors`` its dead ones;
     ``lease``, in seconds, is how long what we hold stays ours without a sign of life (Redis only);
-    ``zone`` is that of times in messages that have no offset.
+    ``zone`` is that of times in messages that have no offset; ``deaths`` knows what predecessors have
+    left untold when their work is given back.
     """
     clock = clock or SystemClock()
     kind = connection.transport.driver_type
@@ -39,20 +41,19 @@ def open_source(
     if kind == "redis":
         from workerd.source.redis import RedisSource  # noqa: PLC0415
         from workerd.source.redis.keys import Keys  # noqa: PLC0415
+        from workerd.source.redis.owner import Owner  # noqa: PLC0415
         from workerd.transport.address import address_of_connection  # noqa: PLC0415
 
         return RedisSource(
             address_of_connection(connection),
             Keys.of_options(connection.transport_options or {}),
             scope,
-            owner=owner,
-            predecessors=predecessors,
-            lease=lease,
+            owner=Owner(owner, predecessors, lease, deaths),
             clock=clock,
             zone=zone,
         )
     if kind == "amqp":
         from workerd.source.amqp import AmqpSource  # noqa: PLC0415
 
-        return AmqpSource(connection, scope, clock, zone)
+        return AmqpSource(connection, scope, zone)
     raise ConfigError(f"task queues over {kind!r} are not supported", "use a redis:// or amqp:// broker")

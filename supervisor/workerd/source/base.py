@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from workerd.protocol.dead import Letter
     from workerd.protocol.message import Message
 
 Done = Callable[[], None]
@@ -28,7 +29,8 @@ class Delivery:
     """One message on one link.
 
     ``tag`` names it to its source; ``message`` is None when ``problem`` says why it cannot be read;
-    ``raw`` is what the broker sent, byte for byte.
+    ``raw`` is what the broker sent, byte for byte.  ``deaths`` is how many died while they ran it, all
+    told: what is given back carries that count.
     """
 
     tag: Any
@@ -37,6 +39,21 @@ class Delivery:
     raw: bytes
     problem: str = ""
     redelivered: bool = False
+    deaths: int = 0
+
+    @property
+    def counted(self) -> bool:
+        """True when a give-back has a count to write that the message does not carry yet."""
+        return self.deaths > counted_in_it(self)
+
+
+Deaths = Callable[[Delivery], int]
+"""How many have died while they ran a message, all told."""
+
+
+def counted_in_it(delivery: Delivery) -> int:
+    """The deaths that a message tells of itself."""
+    return delivery.message.deaths if delivery.message is not None else 0
 
 
 class TaskSource(Protocol):
@@ -78,10 +95,10 @@ class TaskSource(Protocol):
         """These are done: forget them.  ``then`` is called when the broker has confirmed it."""
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        """These were not run: return them to their queues for anyone."""
+        """These were not run: return them to their queues for anyone, with the deaths they have caused."""
 
-    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
-        """Move one to ``<queue>.dead`` with the reason, byte for byte, then forget it."""
+    def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
+        """Move one to ``<queue>.dead`` with the letter, byte for byte, then forget it."""
 
     def add_queue(self, group: str, name: str) -> None:
         """Consume one queue more, for ``group``."""

@@ -1,7 +1,7 @@
 """The worker's own steps, in boot order.  Each puts on the worker what the extension guide documents.
 
 The steps that are larger than an adapter have files of their own: ``broker``, ``autoscaler``,
-``autoreloader``, ``pool``.
+``autoreloader``, ``pool``, ``statedb``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workerd.worker.autoscaler import Autoscaler
 from workerd.worker.broker import Broker
 from workerd.worker.consumer import Consumer as ConsumerBlueprint
 from workerd.worker.pool import Pool
+from workerd.worker.statedb import StateDB
 from workerd_pool import Reaper
 
 if TYPE_CHECKING:
@@ -64,17 +65,6 @@ class Timer(Step):
 
     def __init__(self, worker: WorkController, **options: Any) -> None:
         worker.timer = worker.hub.timer
-
-
-class StateDB(Step):
-    """Persistent state; no part of the daemon writes one yet, so its condition keeps it out."""
-
-    label = "StateDB"
-    conditional = True
-    enabled = False
-
-    def __init__(self, worker: WorkController, **options: Any) -> None:
-        worker.statedb = None
 
 
 Statedb = StateDB

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from workerd.clock import Clock
     from workerd.config import Config
     from workerd.worker.consumer import Consumer
+    from workerd.worker.database import Database
     from workerd.worker.hub import Hub
     from workerd.worker.identity import Identity
     from workerd.worker.pool import NamedPool
@@ -66,7 +67,7 @@ class WorkController:
     pool: NamedPool
     pools: Pools
     consumer: Consumer
-    statedb: Any
+    statedb: Database
     beat: Any
     autoscaler: Any
     autoreloader: Any

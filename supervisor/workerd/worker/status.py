@@ -34,6 +34,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
         "pools": [pool(each) for each in worker.pools.values()],
         "memory": worker.memory.status(),
+        "statedb": worker.statedb.problem,
         "reload": worker.reloads.last,
         "steps": [step.alias for step in worker.steps],
     }

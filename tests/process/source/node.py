@@ -10,12 +10,18 @@ from typing import Any, TypeVar
 from kombu import Connection
 
 from tests.support.eventually import eventually
+from workerd.protocol.dead import Letter
 from workerd.source import Delivery, TaskSource, open_source
 from workerd.worker.hub import Hub
 from workerd.worker.scope import Scope
 
 T = TypeVar("T")
 GROUP = "default"
+
+
+def letter(reason: str = "test", **fields: Any) -> Letter:
+    """What goes with a message that is put aside."""
+    return Letter(**{"reason": reason, "queue": "q", "time": 1.5, "id": "l1", "node": "n@h"} | fields)
 
 
 class Node:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import GROUP, Node, envelope, ids_of
+from tests.process.source.node import GROUP, Node, envelope, ids_of, letter
 from tests.support.brokers import RedisServer
 from workerd.errors import UnavailableError
 from workerd.source.redis import recovery
@@ -210,7 +210,7 @@ def test_the_loss_of_the_link_is_told_once_and_closing_is_silent(
     redis_server.drop_clients()
     ours.source.settle(held)
     ours.until(lambda: ours.lost)
-    ours.source.settle(held), ours.source.give_back(held), ours.source.put_aside(held[0], "no")
+    ours.source.settle(held), ours.source.give_back(held), ours.source.put_aside(held[0], letter("no"))
     (
         ours.source.fetch(GROUP, 5),
         ours.source.wait(),

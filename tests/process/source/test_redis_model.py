@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.process.source.node import GROUP, Node, envelope
+from tests.process.source.node import GROUP, Node, envelope, letter
 from tests.support.brokers import RedisServer
 from workerd.source import Delivery
 from workerd.source.redis.keys import Keys
@@ -96,7 +96,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def put_aside(self) -> None:
         [delivery] = self.some(1)
-        self.node.confirmed(self.node.source.put_aside, delivery, "the model says so")
+        self.node.confirmed(self.node.source.put_aside, delivery, letter("the model says so"))
         self.move([delivery], self.dead)
 
     @rule()

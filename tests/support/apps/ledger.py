@@ -89,3 +89,21 @@ def die_once(number: int, mark: str) -> str:
         return "second run"
     os.kill(os.getpid(), 9)
     return "never"
+
+
+@app.task(name="ledger.die_at")
+def die_at(number: int, gate: str) -> None:
+    """Its n-th run kills its child as soon as the file ``gate.n`` exists."""
+    note("start", number)
+    run = Path(os.environ["LEDGER"]).read_text().count(f"start {number} ")
+    while not Path(f"{gate}.{run}").exists():
+        time.sleep(0.02)
+    os.kill(os.getpid(), 9)
+
+
+@app.task(name="ledger.regicide")
+def regicide(number: int) -> None:
+    """Kills the whole daemon, before it can have heard of this run."""
+    note("start", number)
+    os.kill(os.getppid(), 9)
+    time.sleep(60)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from workerd.protocol.dead import Letter
 from workerd.protocol.message import AmqpPayload, Message
 from workerd.source.base import Delivery
 from workerd_pool import Cause
@@ -67,6 +68,8 @@ class FakeSource:
     settled: list[Any] = field(default_factory=list)
     given_back: list[Any] = field(default_factory=list)
     aside: list[tuple[Any, str]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    deaths: list[int] = field(default_factory=list)  # of what was given back
     rooms: dict[str, int] = field(default_factory=dict)
     pending: int = 0
 
@@ -87,10 +90,12 @@ class FakeSource:
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         self.given_back += [delivery.tag for delivery in deliveries]
+        self.deaths += [delivery.deaths for delivery in deliveries]
         self._answer(then)
 
-    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
-        self.aside.append((delivery.tag, reason))
+    def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
+        self.aside.append((delivery.tag, letter.reason))
+        self.letters.append(letter)
         self._answer(then)
 
     def _answer(self, then: Done | None) -> None:

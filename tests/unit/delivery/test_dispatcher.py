@@ -7,50 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.clock import FakeClock
-from tests.unit.delivery.fakes import (
-    FakeDeath,
-    FakePool,
-    FakeResults,
-    FakeSource,
-    FakeTimer,
-    delivery,
-    message,
-)
-from workerd.delivery import Dispatcher, Stage, TaskOptions
+from tests.unit.delivery.desk import SUCCESS, Desk
+from tests.unit.delivery.fakes import FakeSource, delivery, message
+from workerd.delivery import Stage
 from workerd.delivery.outcome import DONE
 from workerd.delivery.redeliveries import Fates
 from workerd_pool import Cause
-
-SUCCESS = {"state": "SUCCESS", "runtime": 0.5, "repr": "3", "store": True}
-
-
-class Desk:
-    """A dispatcher with everything it talks to."""
-
-    def __init__(self, **source: Any) -> None:
-        self.clock, self.timer = FakeClock(), FakeTimer()
-        self.pool, self.results = FakePool(), FakeResults()
-        self.source = FakeSource(**source)
-        self.dispatcher = Dispatcher(clock=self.clock, timer=self.timer, hostname="w@h", max_crashes=3)
-        self.lane = self.dispatcher.default
-        self.lane.pool = self.pool  # type: ignore[assignment]
-        self.dispatcher.failures.results = self.results
-        self.lane.tasks = {
-            "proj.add": TaskOptions(),
-            "proj.early": TaskOptions(acks_late=False),
-            "proj.strict": TaskOptions(acks_on_failure=False),
-        }
-        self.dispatcher.attach(self.source)  # type: ignore[arg-type]
-
-    def take(self, *deliveries: Any) -> None:
-        self.dispatcher.on_deliveries(list(deliveries))
-
-    def done(self, header: dict[str, Any] | None = None, index: int = 0) -> None:
-        self.dispatcher.runs.on_done(self.pool.finish(index), header or SUCCESS, b"meta")
-
-    def lost(self, **death: Any) -> None:
-        self.dispatcher.runs.on_lost(self.pool.finish(), FakeDeath(**death))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -150,7 +112,9 @@ def test_a_message_that_kills_three_children_is_put_aside_with_the_cause(desk: D
     for _ in range(3):
         desk.lost()
 
-    assert desk.source.aside == [("t1", "killed 3 children, the last: killed by signal 9 (SIGKILL)")]
+    assert desk.source.aside == [
+        ("t1", "3 processes died while they ran it, the last: killed by signal 9 (SIGKILL)")
+    ]
     assert desk.results.stored[-1][1] == "FAILURE"
     assert desk.pool.jobs == []
 

@@ -17,10 +17,10 @@ from workerd.protocol.incoming import open_payload
 from workerd.protocol.message import (
     MalformedError,
     Message,
-    mark_redelivered,
     message_from_amqp,
     message_from_redis,
 )
+from workerd.protocol.rewriting import mark_redelivered
 
 MESSAGES = task_messages()
 VERSION_2 = [one for one in MESSAGES if "task" in one.headers]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workerd.source.redis.envelopes import dead_entry, delivery_of, returning, split_entry, tail_of
+from workerd.source.redis.envelopes import delivery_of, returning, split_entry, tail_of
 from workerd.source.redis.keys import Keys
 
 QUEUES = st.text(min_size=1) | st.sampled_from([',"",', '"', ',"","x"]', "schlange ü", "a\\b"])
@@ -36,7 +35,12 @@ def test_what_cannot_be_read_is_given_back_as_it_came() -> None:
     assert returning(delivery_of("t", "q", b"\xff{"), Keys()) == ("q", b"\xff{")
 
 
-def test_a_dead_entry_keeps_the_bytes() -> None:
-    entry = json.loads(dead_entry(delivery_of("t", "q", b"\xff{"), "why", 5.0))
-    assert base64.b64decode(entry.pop("raw")) == b"\xff{"
-    assert entry == {"reason": "why", "queue": "q", "time": 5.0, "tag": "t"}
+def test_what_is_given_back_carries_the_deaths_that_it_has_caused() -> None:
+    raw = b'{"body": "W10=", "headers": {"task": "t", "id": "i"}, "properties": {}}'
+    delivery = delivery_of("t", "q", raw)
+    assert not delivery.counted
+    delivery.deaths = 2
+    assert delivery.counted
+    again = delivery_of("t", "q", returning(delivery, Keys())[1])
+    assert again.message is not None
+    assert (again.message.deaths, again.message.redelivered) == (2, True)

@@ -2,10 +2,11 @@
 
 The broker keeps unsettled messages and takes them back when the link is lost, so a tag is good for its own
 channel only.  AMQP does not confirm an acknowledgement: ``settle`` and ``give_back`` count as done
-when they are written, ``put_aside`` when the broker has confirmed the copy in ``<queue>.dead`` and the
-original's acknowledgement is written.
+when they are written.  A message that is changed on the way (one that is put aside, one that is given back
+with a count of deaths) is published anew; that counts as done when the broker has confirmed the copy and
+the original's acknowledgement is written.
 
-Units:   seconds; the time mark of a dead message is Unix time.
+Units:   seconds.
 Errors:  py-amqp's and OSError from ``start``; after that, the loss of the link through ``on_lost`` alone.
 """
 
@@ -17,12 +18,12 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from workerd.clock import Clock
+from workerd.protocol.dead import Letter, marks_of
 from workerd.protocol.message import MalformedError, message_from_amqp
-from workerd.source.amqp.dead import DeadLetters, dead_message
-from workerd.source.amqp.group import Group
+from workerd.source.amqp.group import Group, Tag
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
-from workerd.source.amqp.queues import declare_task_queue
+from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
+from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
 from workerd.source.base import Delivery, Done
 from workerd.transport.loop import Loop
 
@@ -37,19 +38,19 @@ class AmqpSource:
 
     survives_link = False
 
-    def __init__(self, connection: Connection, loop: Loop, clock: Clock, zone: tzinfo = UTC) -> None:
+    def __init__(self, connection: Connection, loop: Loop, zone: tzinfo = UTC) -> None:
         self._zone = zone
-        self._connection, self._loop, self._clock = connection, loop, clock
-        self._dead = DeadLetters(connection, loop)
+        self._connection, self._loop = connection, loop
+        self._publisher = Publisher(connection, loop)
         self._groups: dict[str, Group] = {}
         self._link: AmqpLink | None = None
-        self._thens: list[Done] = []
-        self._aside = 0
+        self._copying: set[Tag] = set()  # a copy of it is on its way to a queue
+        self._thens: list[tuple[set[Tag], Done]] = []  # called once none of these is being copied
         self._asked = self._closed = False
 
     @property
     def pending(self) -> int:
-        return sum(group.pending for group in self._groups.values()) + self._aside
+        return sum(group.pending for group in self._groups.values()) + len(self._copying)
 
     def start(
         self,
@@ -84,27 +85,23 @@ class AmqpSource:
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         for group, number in self._ours(deliveries):
             group.acks.add(number)
-        self._finish(then)
+        self._finish(deliveries, then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        for group, number in self._ours(deliveries):
+        for group, number in self._ours([d for d in deliveries if not d.counted]):
             group.nacks.add(number)
-        self._finish(then)
+        for delivery in deliveries:
+            # A nack cannot change a header, so the count travels in a copy.
+            for group, number in self._ours([delivery] if delivery.counted else []):
+                message = returned_message(group.message(number), delivery.deaths)
+                self._copy(group, number, delivery.queue, declare_task_queue, message)
+        self._finish(deliveries, then)
 
-    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
-        ours = next(self._ours([delivery]), None)
-        if ours is None:
-            self._finish(then)
-            return
-        group, number = ours
-        self._aside += 1
-        marks = {
-            "x-workerd-reason": reason,
-            "x-workerd-queue": delivery.queue,
-            "x-workerd-time": self._clock.wall(),
-        }
-        message = dead_message(group.message(number), marks)
-        self._dead.publish(f"{delivery.queue}.dead", message, partial(self._copied, group, number, then))
+    def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
+        for group, number in self._ours([delivery]):
+            message = dead_message(group.message(number), marks_of(letter))
+            self._copy(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
+        self._finish([delivery], then)
 
     def add_queue(self, group: str, name: str) -> None:
         if self._link is not None and not self._closed:
@@ -210,15 +207,26 @@ class AmqpSource:
                 if (number := group.number(delivery)) is not None:
                     yield group, number
 
-    def _finish(self, then: Done | None) -> None:
+    def _finish(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         if then is not None:
-            self._thens.append(then)
+            self._thens.append((self._copying.intersection(d.tag for d in deliveries), then))
         self._ask()
 
-    def _copied(self, group: Group, number: int, then: Done | None) -> None:
-        self._aside -= 1
+    def _copy(self, group: Group, number: int, queue: str, declare: Declare, message: Any) -> None:
+        if (group.name, number) not in self._copying:
+            self._copying.add((group.name, number))
+            self._publisher.publish(queue, declare, message, partial(self._copied, group, number))
+
+    def _copied(self, group: Group, number: int) -> None:
+        self._copying.discard((group.name, number))
         group.acks.add(number)
-        self._finish(then)
+        self._ask()
+
+    def _tell(self) -> None:
+        due = [then for copies, then in self._thens if copies.isdisjoint(self._copying)]
+        self._thens = [pair for pair in self._thens if not pair[0].isdisjoint(self._copying)]
+        for then in due:
+            then()
 
     def _ask(self) -> None:
         if not self._asked and not self._closed:
@@ -231,9 +239,7 @@ class AmqpSource:
             return
         self._round()
         if not self._closed:
-            thens, self._thens = self._thens, []
-            for then in thens:
-                then()
+            self._tell()
             self._hand_over()
 
     def _round(self) -> None:
@@ -255,4 +261,4 @@ class AmqpSource:
         self._closed = True
         if self._link is not None:
             self._link.stop()
-        self._dead.close()
+        self._publisher.close()

@@ -6,12 +6,12 @@ message came through.  It is made by concatenation, so the message is kept byte 
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 
-from workerd.protocol.message import MalformedError, mark_redelivered, message_from_redis
+from workerd.protocol.message import MalformedError, message_from_redis
+from workerd.protocol.rewriting import mark_redelivered
 from workerd.source.base import Delivery
 from workerd.source.redis.keys import Keys
 
@@ -47,22 +47,10 @@ def delivery_of(tag: str, queue: str, raw: bytes, zone: tzinfo = UTC) -> Deliver
 
 
 def returning(delivery: Delivery, keys: Keys) -> tuple[str, bytes]:
-    """The list to which a delivery is given back, and its bytes, marked as redelivered where they can be."""
+    """The list to which a delivery is given back, and its bytes, marked where they can be."""
     priority = delivery.message.priority if delivery.message is not None else 0
     name = keys.list_for(delivery.queue, priority)
     try:
-        return name, mark_redelivered(delivery.raw)
+        return name, mark_redelivered(delivery.raw, delivery.deaths)
     except MalformedError:
         return name, delivery.raw
-
-
-def dead_entry(delivery: Delivery, reason: str, now: float) -> bytes:
-    """The JSON text kept in ``<queue>.dead``; ``now`` is Unix time."""
-    entry = {
-        "raw": base64.b64encode(delivery.raw).decode(),
-        "reason": reason,
-        "queue": delivery.queue,
-        "time": now,
-        "tag": str(delivery.tag),
-    }
-    return json.dumps(entry).encode()

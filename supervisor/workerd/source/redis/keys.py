@@ -1,7 +1,8 @@
 """Names of the keys in Redis, as kombu spells them, and of the few that are ours.
 
 A queue is one list a priority step; on Redis priority 0 is served first.  ``<queue>.dead`` holds what was
-put aside, ``workerd:lease:<owner>`` tells that an owner of messages in flight lives.
+put aside, ``workerd:dead`` the names of the queues for which there is such a list, and
+``workerd:lease:<owner>`` tells that an owner of messages in flight lives.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ class Keys:
 
     def dead(self, queue: str) -> str:
         return f"{self.prefix}{queue}.dead"
+
+    @property
+    def dead_queues(self) -> str:
+        """Set of the queues that have had dead letters."""
+        return f"{self.prefix}workerd:dead"
 
     def lease(self, owner: str) -> str:
         return f"{self.prefix}workerd:lease:{owner}"

@@ -109,12 +109,14 @@ return given
 PUT_ASIDE = Script(
     _CHECK
     + """
--- KEYS: in flight, its index, the list of the dead.  ARGV: tag, entry.
+-- KEYS: in flight, its index, the list of the dead, the names of such queues.  ARGV: tag, entry, queue.
 redis.call('RPOP', KEYS[3], 0)
+redis.call('SREM', KEYS[4], '')
 local held = redis.call('HDEL', KEYS[1], ARGV[1])
 if held == 1 then
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('LPUSH', KEYS[3], ARGV[2])
+  redis.call('SADD', KEYS[4], ARGV[3])
 end
 return held
 """

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from workerd.clock import Clock
+from workerd.protocol.dead import Letter, entry_of
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
-from workerd.source.redis.envelopes import dead_entry, returning
+from workerd.source.redis.envelopes import returning
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
@@ -37,8 +37,8 @@ class _Move:
 class Settlements:
     """Collects until ``flush``; ``pending`` counts deliveries that the server has not confirmed."""
 
-    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, clock: Clock) -> None:
-        self._calls, self._keys, self._inflight, self._clock = calls, keys, inflight, clock
+    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight) -> None:
+        self._calls, self._keys, self._inflight = calls, keys, inflight
         self._settled: list[str] = []
         self._thens: list[Done] = []
         self._returned: list[Delivery] = []
@@ -59,11 +59,11 @@ class Settlements:
         if then is not None:
             self._return_thens.append(then)
 
-    def put_aside(self, delivery: Delivery, reason: str, then: Done | None) -> None:
+    def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None) -> None:
         self.pending += 1
-        keys = self._where(self._keys.dead(delivery.queue))
-        entry = dead_entry(delivery, reason, self._clock.wall())
-        move = _Move(PUT_ASIDE, keys, [delivery.tag, entry], [delivery.tag])
+        keys = self._where(self._keys.dead(delivery.queue), self._keys.dead_queues)
+        args = [delivery.tag, entry_of(letter, delivery.raw), delivery.queue]
+        move = _Move(PUT_ASIDE, keys, args, [delivery.tag])
         if then is not None:
             move.thens.append(then)
         self._moves.append(move)

@@ -21,6 +21,7 @@ from typing import Any
 
 from workerd.clock import Clock
 from workerd.errors import UnavailableError
+from workerd.protocol.dead import Letter
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import delivery_of
@@ -28,6 +29,7 @@ from workerd.source.redis.group import Group
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
+from workerd.source.redis.owner import Owner
 from workerd.source.redis.pacer import Pacer
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.settlements import Settlements
@@ -53,19 +55,15 @@ class RedisSource:
         keys: Keys,
         loop: Loop,
         *,
-        owner: str,
-        predecessors: Sequence[str],
-        lease: float,
+        owner: Owner,
         clock: Clock,
         zone: tzinfo = UTC,
     ) -> None:
-        self._loop, self._keys, self._lease = loop, keys, lease
-        self._owner = owner
-        self._predecessors = [name for name in predecessors if name != owner]
+        self._loop, self._keys, self._owner = loop, keys, owner
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
-        self._inflight = InFlight(calls, keys, owner, lease, clock)
-        self._settlements = Settlements(calls, keys, self._inflight, clock)
+        self._inflight = InFlight(calls, keys, owner.name, owner.lease, clock)
+        self._settlements = Settlements(calls, keys, self._inflight)
         self._read = partial(delivery_of, zone=zone)
         self._recovery = Recovery(calls, keys, self._read)
         self._groups: dict[str, Group] = {}
@@ -102,7 +100,7 @@ class RedisSource:
             raise UnavailableError(failures[0])
         self._on_lost = on_lost
         self._timers = [
-            self._loop.call_later(self._lease / 3, self._recover),
+            self._loop.call_later(self._owner.lease / 3, self._recover),
             self._loop.call_repeatedly(NET * random.uniform(0.9, 1.1), self._look_anyway),
         ]
         if self._link.protocol >= 3:
@@ -141,8 +139,8 @@ class RedisSource:
         # The server does not tell us of changes that we make.
         self._look_anyway()
 
-    def put_aside(self, delivery: Delivery, reason: str, then: Done | None = None) -> None:
-        self._settlements.put_aside(delivery, reason, then)
+    def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
+        self._settlements.put_aside(delivery, letter, then)
         self._pacer.ask()
 
     def add_queue(self, group: str, name: str) -> None:
@@ -177,7 +175,7 @@ class RedisSource:
     def _group(self, name: str) -> Group:
         if name not in self._groups:
             # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
-            prefix = f"{self._owner}:{secrets.token_hex(6)}."
+            prefix = f"{self._owner.name}:{secrets.token_hex(6)}."
             looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
             looks.tracking = self._tracking
             self._groups[name] = Group(self._loop, looks, self._pacer.ask, self._hand_over)
@@ -209,12 +207,15 @@ class RedisSource:
     # -- recovering ----------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        for predecessor in self._predecessors:
-            self._recovery.all(predecessor, self._inherit)
+        for predecessor in self._owner.predecessors:
+            if predecessor != self._owner.name:
+                self._recovery.all(predecessor, self._inherit)
         # Page by page: what is settled before the last page came must not look like a stranger.
-        self._recovery.pages(self._owner, self._take_over)
+        self._recovery.pages(self._owner.name, self._take_over)
 
     def _inherit(self, found: list[Delivery]) -> None:
+        for delivery in found:
+            delivery.deaths = self._owner.deaths(delivery)
         if found:
             self._settlements.give_back(found, None)
             self._settlements.flush()

@@ -31,6 +31,7 @@ class Tasks(StartStopStep):
             lease=c.controller.config.lease,
             clock=c.controller.clock,
             zone=c.app.daemon_zone(),
+            deaths=c.controller.dispatcher.deaths.count_of,
         )
         c.task_consumer = source
         if source.survives_link:

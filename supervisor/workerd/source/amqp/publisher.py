@@ -1,4 +1,4 @@
-"""Publish messages to ``<queue>.dead`` and tell when the broker has them for good.
+"""Publish copies of messages to other queues and tell when the broker has them for good.
 
 The publisher has a connection of its own: RabbitMQ stops reading from connections that publish when it is
 short of memory or disk, and acknowledgements must not wait behind that.  It is opened with the first
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from amqp import spec
 from amqp.basic_message import Message
 
+from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
-from workerd.source.amqp.queues import declare_dead_queue
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
@@ -32,22 +32,27 @@ NOT_KEPT = ("application_headers", "expiration", "user_id")
 """Headers are merged; a dead message must not expire; RabbitMQ takes no user_id but the connection's."""
 
 
+Declare = Callable[[Any, str], object]
+"""Makes sure that a queue exists, given the connection and the queue's name."""
+
+
 @dataclass(slots=True, eq=False)
-class _Letter:
+class _Copy:
     queue: str
+    declare: Declare
     message: Message
     then: Callable[[], object]
     returned: bool = False
 
 
-class DeadLetters:
+class Publisher:
     """Confirmed publishing over a second connection to the broker of ``connection``."""
 
     def __init__(self, connection: Connection, loop: Loop) -> None:
         self._broker: Any = connection  # kombu's own types are incomplete
         self._loop = loop
-        self._waiting: deque[_Letter] = deque()
-        self._unconfirmed: dict[int, _Letter] = {}  # by the number of the publish on its channel
+        self._waiting: deque[_Copy] = deque()
+        self._unconfirmed: dict[int, _Copy] = {}  # by the number of the publish on its channel
         self._declared: set[str] = set()
         self._connection: Any = None
         self._link: AmqpLink | None = None
@@ -56,9 +61,9 @@ class DeadLetters:
         self._asked = self._blocked = self._closed = False
         self._retry: Cancelable | None = None
 
-    def publish(self, queue: str, message: Message, then: Callable[[], object]) -> None:
+    def publish(self, queue: str, declare: Declare, message: Message, then: Callable[[], object]) -> None:
         """Publish to ``queue``; ``then`` is called once the broker has confirmed it."""
-        self._waiting.append(_Letter(queue, message, then))
+        self._waiting.append(_Copy(queue, declare, message, then))
         self._ask()
 
     def close(self) -> None:
@@ -91,30 +96,30 @@ class DeadLetters:
         assert self._link is not None
         with self._link.guarded():
             while self._waiting and not self._blocked:
-                self._declare(self._waiting[0].queue)
+                self._declare(self._waiting[0])
                 self._send(self._waiting.popleft())
 
-    def _declare(self, queue: str) -> None:
-        if queue not in self._declared:
-            declare_dead_queue(self._connection, queue)
-            self._declared.add(queue)
+    def _declare(self, copy: _Copy) -> None:
+        if copy.queue not in self._declared:
+            copy.declare(self._connection, copy.queue)
+            self._declared.add(copy.queue)
 
-    def _send(self, letter: _Letter) -> None:
-        letter.returned = False
+    def _send(self, copy: _Copy) -> None:
+        copy.returned = False
         self._published += 1
-        self._unconfirmed[self._published] = letter
+        self._unconfirmed[self._published] = copy
         # Not basic_publish: it looks for broker messages first, and waits when one is incomplete.
-        where = (0, "", letter.queue, True, False)  # mandatory: a queue that is gone is told
-        self._channel.send_method(spec.Basic.Publish, "Bssbb", where, letter.message)
+        where = (0, "", copy.queue, True, False)  # mandatory: a queue that is gone is told
+        self._channel.send_method(spec.Basic.Publish, "Bssbb", where, copy.message)
 
     def _confirmed(self, number: int, multiple: bool) -> None:
-        for letter in self._take(number, multiple):
-            if letter.returned:
-                self._waiting.append(letter)
+        for copy in self._take(number, multiple):
+            if copy.returned:
+                self._waiting.append(copy)
                 self._ask()
             else:
                 self._failures = 0
-                letter.then()
+                copy.then()
 
     def _refused(self, number: int, multiple: bool) -> None:
         self._waiting.extend(self._take(number, multiple))
@@ -122,10 +127,10 @@ class DeadLetters:
 
     def _returned(self, _error: Exception, _exchange: str, queue: str, _message: Any) -> None:
         self._declared.discard(queue)
-        for letter in self._unconfirmed.values():
-            letter.returned = letter.returned or letter.queue == queue
+        for copy in self._unconfirmed.values():
+            copy.returned = copy.returned or copy.queue == queue
 
-    def _take(self, number: int, multiple: bool) -> list[_Letter]:
+    def _take(self, number: int, multiple: bool) -> list[_Copy]:
         numbers = [n for n in self._unconfirmed if n <= number] if multiple else [number]
         return [self._unconfirmed.pop(n) for n in numbers if n in self._unconfirmed]
 
@@ -181,3 +186,11 @@ def dead_message(message: Message, marks: dict[str, Any]) -> Message:
     headers = {**(message.headers or {}), **marks}
     properties["delivery_mode"] = 2
     return Message(message.body, application_headers=headers, **properties)
+
+
+def returned_message(message: Message, deaths: int) -> Message:
+    """The message as it is given back when it has caused ``deaths``."""
+    expires = {"expiration": message.properties["expiration"]} if "expiration" in message.properties else {}
+    copy = dead_message(message, {DEATHS: deaths, "redelivered": True})
+    copy.properties.update(expires)
+    return copy

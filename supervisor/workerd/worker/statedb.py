@@ -1,0 +1,47 @@
+"""StateDB: what must outlive the supervisor, in its state directory.
+
+``worker.statedb`` is the database.  It keeps how many deaths each message has caused; beside it stands the
+file of what runs now, from which the next supervisor learns what ran when this one died.
+
+Errors:  PermissionDeniedError, and ConfigError for a database of a newer workerd; a disk that is full, or a
+         file that is damaged, is told in the log and holds up nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workerd.bootsteps import StartStopStep
+from workerd.paths import state_dir
+from workerd.worker.database import Database
+from workerd.worker.death_memory import DeathMemory
+from workerd.worker.run_file import RunFile
+
+if TYPE_CHECKING:
+    from workerd.worker.controller import WorkController
+
+FILE = "statedb.sqlite3"
+RUNS = "statedb.runs"
+
+
+class StateDB(StartStopStep):
+    """Worker step; before everything that runs tasks."""
+
+    label = "StateDB"
+    requires = ("Hub",)
+
+    def __init__(self, worker: WorkController, **options: Any) -> None:
+        directory = state_dir(worker.config.name)
+        self.database = worker.statedb = Database(directory / FILE, worker.hub)
+        self.deaths = DeathMemory(self.database, RunFile(directory / RUNS), worker.clock)
+
+    def start(self, worker: WorkController) -> None:
+        self.database.open()
+        worker.dispatcher.deaths.remember(self.deaths, self.deaths.load())
+
+    def stop(self, worker: WorkController) -> None:
+        self.deaths.close()
+        self.database.close()
+
+    def info(self, worker: WorkController) -> dict[str, Any]:
+        return {"statedb": {"path": str(self.database.path), "problem": self.database.problem}}
