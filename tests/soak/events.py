@@ -23,6 +23,9 @@ from workerd.app.result import AsyncResult
 GOOD = "from tests.support.apps.ledger import *  # noqa: F403\nfrom tests.support.apps.ledger import app\n"
 BROKEN = "raise RuntimeError('this code does not import')\n"
 
+POOLS = {"default": "celery", "video": "video"}
+"""The pools and the queue of each; an event hits one of them."""
+
 DEATHS = 4
 """Deaths within a window that the smallest pool replaces at once; one more and it is right to slow down."""
 WINDOW = 60.0
@@ -74,11 +77,12 @@ class Soak:
     # -- load
 
     def load(self) -> None:
+        queue = self.rng.choice(list(POOLS.values()))
         for _ in range(self.rng.randrange(5, 120)):
             number = self.sent.next
             self.sent.ordinary.add(number)
             seconds = self.rng.choice((0.0, 0.0, 0.0, 0.002, 0.02, 0.3))
-            self.app.send_task("ledger.run", (number, seconds), ignore_result=True)
+            self.app.send_task("ledger.run", (number, seconds), queue=queue, ignore_result=True)
 
     def over_the_limit(self) -> None:
         number = self.sent.next
@@ -92,7 +96,7 @@ class Soak:
     # -- operators
 
     def scale(self) -> None:
-        done = self.daemon.run("scale", str(self.rng.randrange(1, 7)))
+        done = self.daemon.run("scale", self.rng.choice(list(POOLS)), str(self.rng.randrange(1, 7)))
         assert done.returncode == 0, done.stderr
 
     def one_more(self) -> None:
@@ -145,7 +149,8 @@ class Soak:
 
     def _child(self) -> int | None:
         """A child that the supervisor has: its own, not one of a task."""
-        pids = [child["pid"] for child in self.daemon.children() if child["pid"]]
+        children = [child for pool in self.daemon.status()["pools"] for child in pool["children"]]
+        pids = [child["pid"] for child in children if child["pid"]]
         return self.rng.choice(pids) if pids else None
 
     def _may_die(self, deaths: int) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.soak.events import GOOD, Soak
+from tests.soak.events import GOOD, POOLS, Soak
 from tests.support.daemon import Workerd, running
 from tests.support.eventually import eventually
 
@@ -28,7 +29,8 @@ def daemon(short_dir: Path, redis_url: str) -> Iterator[Workerd]:
     home = short_dir / "d"
     home.mkdir()
     (home / "soakapp.py").write_text(GOOD)
-    options = {"app": "soakapp", "broker": redis_url, "backend": redis_url}
+    words = ("--pool", "video:queues=video")
+    options = {"app": "soakapp", "broker": redis_url, "backend": redis_url, "words": words}
     with running(home, env={"WORKERD_MAX_TASKS_PER_CHILD": "60"}, **options) as daemon:
         yield daemon
 
@@ -62,17 +64,26 @@ def quiet(soak: Soak) -> None:
             eventually(lambda result=result: result.state == "FAILURE", within=60)
     eventually(lambda: at_rest(daemon), within=30)
     account(soak)
-    assert daemon.run("scale", str(QUIET_SIZE)).returncode == 0
-    eventually(lambda: at_rest(daemon) and daemon.status()["pools"][0]["alive"] == QUIET_SIZE, within=30)
+    for pool in POOLS:
+        assert daemon.run("scale", pool, str(QUIET_SIZE)).returncode == 0
+    eventually(lambda: at_rest(daemon) and sizes(daemon) == [QUIET_SIZE] * len(POOLS), within=30)
+
+
+def sizes(daemon: Workerd) -> list[int]:
+    """How many children each pool has."""
+    return [pool["alive"] for pool in daemon.status()["pools"]]
 
 
 def at_rest(daemon: Workerd) -> bool:
     """Nothing runs, waits or comes in, and there are as many children as are wanted."""
     status = daemon.status()
-    (pool,) = status["pools"]
     held = sum(status["tasks"][stage] for stage in ("reserved", "running", "storing", "settling"))
-    alive = pool["wanted"] == pool["alive"] == len(pool["children"])
-    return bool(status["state"] == "running" and not held and alive and pool["degraded"] is None)
+    return bool(status["state"] == "running" and not held and all(map(is_whole, status["pools"])))
+
+
+def is_whole(pool: Mapping[str, Any]) -> bool:
+    """It has as many children as are wanted, and keeps them."""
+    return bool(pool["wanted"] == pool["alive"] == len(pool["children"]) and pool["degraded"] is None)
 
 
 def account(soak: Soak) -> None:
