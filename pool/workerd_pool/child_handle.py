@@ -16,7 +16,7 @@ from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
-from workerd_pool.memory import Meter
+from workerd_pool.memory import Meter, next_look
 from workerd_pool.plan import ChildView
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import CHILD_TABLE, ChildEvent, ChildState, Command
@@ -45,8 +45,9 @@ class ChildHandle:
         self.ended: Job | None = None  # the job that ``due.cut`` is about
         self.meter = Meter()
         self.fresh = 0  # bytes that it had when it was ready
+        self.warned: Job | None = None  # the job that got MemoryLimitExceeded
         self.weigh_at = 0.0  # when its memory is read again also after a short job
-        self._reason: Reason | None = None
+        self.reason: Reason | None = None  # why the parent has ended it
         self._reaper = reaper
         self._down, self._childs_down = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -99,7 +100,7 @@ class ChildHandle:
 
     def death(self, status: int | None) -> Death:
         """Its death, with the parent's reason if there was one."""
-        return Death.of(self.pid, status, self._reason, ready=self.was_ready)
+        return Death.of(self.pid, status, self.reason, ready=self.was_ready)
 
     # -- events
 
@@ -111,7 +112,7 @@ class ChildHandle:
 
     def blame(self, cause: Cause, words: str, hard_limit: float | None = None) -> None:
         """Why it is about to end; the first reason stays."""
-        self._reason = self._reason or Reason(cause, words, hard_limit)
+        self.reason = self.reason or Reason(cause, words, hard_limit)
 
     def _perform(self, command: Command) -> None:
         if command is Command.GO:
@@ -227,6 +228,8 @@ class ChildHandle:
         soft, hard = self.limits(job)
         if soft is not None or hard is not None:
             self.due.begin_job(now, soft, hard)
+        if self.due.memory == NEVER:
+            self.due.memory = next_look(self.spec, now)
         return job
 
     def finish(self, job_id: int, now: float) -> Job | None:

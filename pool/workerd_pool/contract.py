@@ -23,8 +23,9 @@ class Spec:
     environment.  ``boot_timeout`` is the limit of each single phase of a boot.  The two limits
     are those of a job that brings none.
 
-    A child that has begun ``max_jobs`` jobs, or has more than ``max_memory`` bytes for itself after
-    one, takes no other and is replaced; None: it serves on.
+    A job whose child comes to have more than ``soft_memory`` bytes for itself gets MemoryLimitExceeded;
+    over ``hard_memory`` the child is killed.  A child that has begun ``max_jobs`` jobs, or has more than
+    any of the limits of memory after one, takes no other and is replaced.  None: no limit.
     """
 
     entry: str
@@ -37,6 +38,8 @@ class Spec:
     hard_limit: float | None = None
     max_jobs: int | None = None
     max_memory: int | None = None
+    soft_memory: int | None = None
+    hard_memory: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +61,8 @@ class Interruption(StrEnum):
     """billiard's SoftTimeLimitExceeded."""
     STOP = "stop"
     """SoftStop, a SoftTimeLimitExceeded too."""
+    MEMORY_LIMIT = "memory limit"
+    """MemoryLimitExceeded."""
     TERMINATE = "terminate"
     """JobTerminated, which ``except Exception`` does not catch."""
 

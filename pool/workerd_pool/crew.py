@@ -20,6 +20,7 @@ from workerd_pool.memory import resident
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import ChildEvent, ChildState
 from workerd_pool.template_handle import TemplateHandle
+from workerd_pool.witness import OomWitness
 
 CLOSED_GRACE = 1.0  # seconds between the end of a child's up socket and its death
 
@@ -56,9 +57,10 @@ class Crew:
         clock: Callable[[], float],
         dispatcher: Dispatcher,
         events: CrewEvents,
+        witness: OomWitness,
     ) -> None:
         self._loop, self._reaper, self._clock = loop, reaper, clock
-        self._dispatcher, self._events = dispatcher, events
+        self._dispatcher, self._events, self._witness = dispatcher, events, witness
         self._children: dict[int, ChildHandle] = {}
         self._last_key = 0
         self._serve_by_kind: dict[int, Callable[[ChildHandle, bytes, bytes], None]] = {
@@ -243,6 +245,8 @@ class Crew:
         if child.state is ChildState.DRAINING and child.current is not None:
             # It was to go after this job, not with it.
             child.wanted_dead = False
+        if child.reason is None and (words := self._witness.explain(status)):
+            child.blame(Cause.OOM, words)
         child.apply(ChildEvent.EXITED)
         death = child.death(status)
         self._dispatcher.bury(child, death)

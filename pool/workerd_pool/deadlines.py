@@ -21,6 +21,7 @@ class Deadlines:
     ``dump``: the hard limit is near, so ask for the stacks of what hangs.
     ``cut``: a job that was told to end has had its time.  ``wake``: see whether an INTERRUPT was read,
     after a ``patience`` that grows.
+    ``memory``: read how much it has; also while no limit is near.
     ``queue``: take back what waits behind a job that turned out long.
     """
 
@@ -33,11 +34,13 @@ class Deadlines:
     queue: float = NEVER
     cut: float = NEVER
     wake: float = NEVER
+    memory: float = NEVER
     patience: float = 0.0
 
     def next(self) -> float:
         """The earliest of them."""
-        return min(self.soft, self.dump, self.hard, self.phase, self.kill, self.queue, self.cut, self.wake)
+        job = min(self.soft, self.dump, self.hard, self.cut, self.wake, self.memory)
+        return min(job, self.phase, self.kill, self.queue)
 
     def wake_again(self, now: float, first: bool = False) -> None:
         """See later whether the INTERRUPT was read; each time after twice as long."""

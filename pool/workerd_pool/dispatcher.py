@@ -27,7 +27,7 @@ from workerd_pool.death import Death
 from workerd_pool.errors import PoolBusyError
 from workerd_pool.log import logger, tell
 from workerd_pool.pace import PATIENCE, Pace
-from workerd_pool.recycling import may_take_more
+from workerd_pool.recycling import Standby, may_take_more
 
 _decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
 _decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any]]).decode
@@ -41,13 +41,12 @@ class Dispatcher:
         self._listener, self._clock = listener, clock
         self.alarm: Alarm | None = None
         self.prefer = 0  # the current generation; children of others get jobs last
-        self._wanted = 0
         self.pace = Pace()
         self._takers: set[ChildHandle] = set()
         self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
         self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
         self._load = 0  # jobs at takers
-        self._standby: list[ChildHandle] = []  # ready, and held until a recycled one has ended its job
+        self._standby = Standby()
         self._holders: dict[int, ChildHandle] = {}
         self._backlog: deque[Job] = deque()  # taken, and at no child right now
 
@@ -93,22 +92,17 @@ class Dispatcher:
 
     def add(self, child: ChildHandle) -> None:
         """This child can take jobs, as soon as the recycled one is gone whose place it takes."""
-        self._standby.append(child)
+        self._standby.hold(child)
         self._let_in()
 
     def want(self, number: int) -> None:
         """This many children are wanted."""
-        self._wanted = number
+        self._standby.wanted = number
         self._let_in()
 
     def _let_in(self) -> None:
-        while self._standby and not self._full():
-            self._enlist(self._standby.pop(0))
-
-    def _full(self) -> bool:
-        busy = set(self._holders.values())
-        recycled = any(child.spent for child in busy - self._takers)
-        return recycled and len(busy | self._takers) >= self._wanted
+        while child := self._standby.next(self._takers, self._holders.values()):
+            self._enlist(child)
 
     def _enlist(self, child: ChildHandle) -> None:
         self._takers.add(child)
@@ -120,8 +114,7 @@ class Dispatcher:
     def remove(self, child: ChildHandle) -> None:
         """This child gets no more jobs."""
         child.due.queue = NEVER
-        if child in self._standby:
-            self._standby.remove(child)
+        self._standby.drop(child)
         if child in self._takers:
             self._takers.discard(child)
             self._load -= len(child.jobs)
@@ -203,7 +196,7 @@ class Dispatcher:
             return
         recycling.begun(child)
         if self.alarm is not None:
-            self.alarm.at(min(child.due.soft, child.due.hard))
+            self.alarm.at(child.due.next())
         tell(self._listener.on_started, job, child.pid)
 
     def on_progress(self, child: ChildHandle, header: bytes, body: bytes) -> None:

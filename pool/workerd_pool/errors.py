@@ -38,6 +38,10 @@ class SoftStop(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard has no 
     """Raised in a job because its host stops: whoever cleans up at the soft limit cleans up now too."""
 
 
+class MemoryLimitExceeded(MemoryError):  # noqa: N818 (it stands beside SoftTimeLimitExceeded)
+    """Raised in a job whose child has more memory than the soft limit; at most once a job."""
+
+
 class JobTerminated(BaseException):
     """Raised in a job that somebody has ordered to end.
 
@@ -45,5 +49,9 @@ class JobTerminated(BaseException):
     """
 
 
-INTERRUPTIONS: tuple[type[BaseException], ...] = (SoftTimeLimitExceeded, JobTerminated)
+INTERRUPTIONS: tuple[type[BaseException], ...] = (
+    SoftTimeLimitExceeded,
+    MemoryLimitExceeded,
+    JobTerminated,
+)
 """Whatever may be raised in a job from outside."""

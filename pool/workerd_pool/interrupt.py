@@ -15,7 +15,7 @@ from types import CodeType, FrameType
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from workerd_pool.contract import Interruption
-from workerd_pool.errors import JobTerminated, SoftStop
+from workerd_pool.errors import JobTerminated, MemoryLimitExceeded, SoftStop
 
 Look = Callable[[int], BaseException | None]
 """Given the id of the running job: what to raise in it, or None."""
@@ -27,6 +27,7 @@ def exception_of(cause: str, text: str) -> BaseException:
     kinds: dict[str, type[BaseException]] = {
         Interruption.SOFT_LIMIT: SoftTimeLimitExceeded,
         Interruption.STOP: SoftStop,
+        Interruption.MEMORY_LIMIT: MemoryLimitExceeded,
         Interruption.TERMINATE: JobTerminated,
     }
     return kinds[cause](*words)

@@ -18,7 +18,11 @@ import math
 import os
 from collections.abc import Callable
 
+from workerd_pool.contract import Spec
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
+PERIOD = 1.0  # seconds between two looks at a busy child
+OOM_PERIOD = 10.0  # the same where no limit of memory is set, for the kernel's count of kills alone
 EXACT_AGAIN = 5.0  # seconds for which an exact reading corrects the cheap ones
 
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
@@ -45,6 +49,13 @@ def size_text(size: float) -> str:
             number = size / unit
             return f"{number:.1f} {name}" if number < 10 and number != int(number) else f"{number:.0f} {name}"
     return f"{size:.0f} bytes"
+
+
+def next_look(spec: Spec, now: float) -> float:
+    """When a busy child is looked at next; all of a pool at the same moments, to wake the loop once."""
+    limited = spec.soft_memory is not None or spec.hard_memory is not None
+    period = PERIOD if limited else OOM_PERIOD
+    return (now // period + 1) * period
 
 
 class Meter:

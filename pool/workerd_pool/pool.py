@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workerd_pool import linux, recycling
+from workerd_pool.cgroup import Cgroup
 from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, Spec
 from workerd_pool.death import Cause, Deaths
 from workerd_pool.dispatcher import Dispatcher
@@ -31,11 +32,14 @@ class Pool:
         listener: Listener,
         reaper: Reaper | None = None,
         clock: Callable[[], float] = time.monotonic,
+        cgroup: Cgroup | None = None,
     ) -> None:
         self._clock = clock
         self.reaper = reaper or Reaper(loop, clock)
         self._dispatcher = Dispatcher(listener, clock)
-        self._reconciler = Reconciler(loop, spec, listener, self.reaper, clock, self._dispatcher)
+        self._reconciler = Reconciler(
+            loop, spec, listener, self.reaper, clock, self._dispatcher, cgroup or Cgroup.own()
+        )
         self.reason = ""
 
     # -- numbers

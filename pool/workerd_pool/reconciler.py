@@ -11,6 +11,7 @@ from typing import Any
 
 from workerd_pool.alarm import Alarm
 from workerd_pool.budget import RestartBudget
+from workerd_pool.cgroup import Cgroup
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Listener, Loop, Spec
 from workerd_pool.crew import Crew
@@ -18,6 +19,7 @@ from workerd_pool.death import Cause, Death, Deaths
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.generations import Generations
+from workerd_pool.guard import MemoryGuard
 from workerd_pool.log import logger, tell
 from workerd_pool.plan import (
     Action,
@@ -33,6 +35,7 @@ from workerd_pool.plan import (
 from workerd_pool.reaper import Reaper
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.templates import Templates
+from workerd_pool.witness import OomWitness
 
 AGAIN = 0.05  # seconds until a template whose socket was full is asked again
 LEAST_BUDGET = 5  # deaths within a window that are replaced at once, in the smallest pool
@@ -49,6 +52,7 @@ class Reconciler:
         reaper: Reaper,
         clock: Callable[[], float],
         dispatcher: Dispatcher,
+        cgroup: Cgroup,
     ) -> None:
         self._loop, self._listener, self._clock = loop, listener, clock
         self._dispatcher = dispatcher
@@ -56,9 +60,11 @@ class Reconciler:
         self.started = False
         self.closing = False
         self.generations = Generations(spec)
-        self.crew = Crew(loop, reaper, clock, dispatcher, self)
+        witness = OomWitness(cgroup, clock)
+        self.crew = Crew(loop, reaper, clock, dispatcher, self, witness)
         self.enforcer = Enforcer(self.crew, dispatcher, self, clock)
-        self.templates = Templates(loop, reaper, clock, self)
+        self.guard = MemoryGuard(self.crew, self.enforcer, witness)
+        self.templates = Templates(loop, reaper, clock, self, witness)
         self.child_budget = RestartBudget(LEAST_BUDGET)
         self.template_budget = RestartBudget(LEAST_BUDGET)
         self.degraded: str | None = None
@@ -207,6 +213,7 @@ class Reconciler:
 
     def _ring(self, now: float) -> None:
         self.enforcer.tick(now)
+        self.guard.tick(now)
         self.templates.tick(now)
         self._dispatcher.relieve(now)
         self.reconcile()
@@ -222,6 +229,7 @@ class Reconciler:
 
     def child_ready(self, child: ChildHandle) -> None:
         """One more child takes jobs."""
+        self.guard.ready(child, self._clock())
         self.reconcile()
 
     def child_spent(self, child: ChildHandle) -> None:

@@ -9,9 +9,10 @@ Units:   bytes; seconds of the monotonic clock; counts of jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from workerd_pool.child_handle import ChildHandle
+from workerd_pool.contract import Spec
 from workerd_pool.memory import resident, size_text
 from workerd_pool.states import ChildState
 
@@ -37,6 +38,12 @@ def may_take_more(child: ChildHandle) -> bool:
     return not child.spent and (most is None or child.served + len(child.jobs) < most)
 
 
+def limit_after_job(spec: Spec) -> int | None:
+    """Bytes; over the soft limit each job after this one would be interrupted for what it has not taken."""
+    limits = (spec.max_memory, spec.soft_memory, spec.hard_memory)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def begun(child: ChildHandle) -> None:
     """It begins a job."""
     most = child.spec.max_jobs
@@ -46,9 +53,38 @@ def begun(child: ChildHandle) -> None:
 
 def ended(child: ChildHandle, seconds: float, now: float) -> None:
     """It has ended a job that took ``seconds``."""
-    most = child.spec.max_memory
+    most = limit_after_job(child.spec)
     if most is None or child.spent or (seconds < SHORT and now < child.weigh_at):
         return
     child.weigh_at = now + PERIOD
     if (size := child.meter.read(child.pid, most, now)) > most:
         child.spent = f"it has {size_text(size)} after a job, over {size_text(most)}"
+
+
+class Standby:
+    """Children that are ready and get no job yet, because recycled ones still end theirs.
+
+    So no more jobs run at a time than children are ``wanted``.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = 0
+        self._held: list[ChildHandle] = []
+
+    def hold(self, child: ChildHandle) -> None:
+        """This child is ready."""
+        self._held.append(child)
+
+    def drop(self, child: ChildHandle) -> None:
+        """This child leaves, if it is here."""
+        if child in self._held:
+            self._held.remove(child)
+
+    def next(self, takers: Set[ChildHandle], holders: Iterable[ChildHandle]) -> ChildHandle | None:
+        """The next one that may take jobs beside ``takers``; ``holders`` have some."""
+        if not self._held:
+            return None
+        busy = set(holders)
+        recycled = any(child.spent for child in busy - takers)
+        full = recycled and len(busy | takers) >= self.wanted
+        return None if full else self._held.pop(0)

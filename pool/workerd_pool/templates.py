@@ -17,6 +17,7 @@ from workerd_pool.log import logger
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import TemplateEvent
 from workerd_pool.template_handle import TemplateHandle
+from workerd_pool.witness import OomWitness
 
 _decode_ready = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _decode_forked = msgspec.msgpack.Decoder(tuple[int, int]).decode
@@ -43,8 +44,14 @@ class Templates:
     """Effects only; what should exist is decided elsewhere."""
 
     def __init__(
-        self, loop: Loop, reaper: Reaper, clock: Callable[[], float], events: TemplateEvents
+        self,
+        loop: Loop,
+        reaper: Reaper,
+        clock: Callable[[], float],
+        events: TemplateEvents,
+        witness: OomWitness,
     ) -> None:
+        self._witness = witness
         self._loop, self._reaper, self._clock, self._events = loop, reaper, clock, events
         self._alive: dict[int, TemplateHandle] = {}  # by pid
 
@@ -176,6 +183,7 @@ class Templates:
         if template.listening:
             self._read(template)
             self._loop.remove_reader(template.control.fileno())
+        template.failure = template.failure or self._witness.explain(status)
         template.apply(TemplateEvent.EXITED)
         template.close()
         del self._alive[template.pid]

@@ -9,6 +9,8 @@ Units:  seconds of the monotonic clock; counts of kills.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping
 
@@ -35,8 +37,10 @@ class OomWitness:
         while self._unexplained and self._unexplained[0][0] < now - FRESH:
             self._unexplained.popleft()
 
-    def explain(self) -> str:
-        """The cause of a death by SIGKILL that nobody here sent; empty if it was not the kernel."""
+    def explain(self, status: int | None) -> str:
+        """The cause of a death that nobody here has caused; empty if it was not the kernel either."""
+        if status is None or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+            return ""
         self.look()
         return self._unexplained.popleft()[1] if self._unexplained else ""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from workerd import bootsteps
     from workerd.app import App, AsyncResult, Task
     from workerd.app.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+    from workerd_pool.errors import MemoryLimitExceeded
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,7 @@ __all__ = [
     "AsyncResult",
     "Ignore",
     "MaxRetriesExceededError",
+    "MemoryLimitExceeded",
     "Reject",
     "Retry",
     "Task",
@@ -33,6 +35,7 @@ _HOMES = {
     "Task": "workerd.app",
     "Ignore": "workerd.app.exceptions",
     "MaxRetriesExceededError": "workerd.app.exceptions",
+    "MemoryLimitExceeded": "workerd_pool.errors",
     "Reject": "workerd.app.exceptions",
     "Retry": "workerd.app.exceptions",
 }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Make
+from workerd.exceptions import MemoryLimitExceeded
 
 APP = "tests.support.apps.hungry"
 
@@ -27,6 +30,27 @@ def test_a_child_that_has_too_much_after_a_task_is_replaced(make: Make) -> None:
         assert app.send_task("hungry.leak", (150,)).get(timeout=30) == slim
         assert app.send_task("hungry.pid").get(timeout=30) != slim
     assert _quiet(daemon)
+    assert daemon.stop() == 0
+
+
+def test_a_task_that_takes_too_much_is_told_then_killed_and_does_not_run_again(make: Make) -> None:
+    daemon = make(app=APP).start("--soft-memory-limit", "120MB", "--memory-limit", "250MB", size="1")
+    told = daemon.home / "told"
+    with daemon.client() as app:
+        polite = app.send_task("hungry.until_told", (str(told),))
+        with pytest.raises(MemoryLimitExceeded, match=r"soft memory limit \(120 MB\): its child has"):
+            polite.get(timeout=30)
+        assert told.read_text().startswith("soft memory limit")
+        deaf = app.send_task("hungry.deaf")
+        with pytest.raises(MemoryLimitExceeded, match=r"hard memory limit \(250 MB\): it had"):
+            deaf.get(timeout=30)
+        assert app.send_task("hungry.pid").get(timeout=30)
+    assert daemon.logged(
+        r"hungry.deaf\[.*lost its child \d+: hard memory limit \(250 MB\): it had .*memory limit"
+    )
+    found = daemon.status()
+    assert (found["tasks"]["failed"], found["tasks"]["cut_off"]) == (2, 1)
+    assert not found["pools"][0]["degraded"]
     assert daemon.stop() == 0
 
 

@@ -24,7 +24,7 @@ from workerd.app.retry import run_with_autoretry
 from workerd.protocol.exceptions import Ignore, Reject, Retry, TaskExitError, TaskRevokedError
 from workerd.protocol.failure import safe_repr
 from workerd.protocol.states import FAILURE, IGNORED, REJECTED, RETRY, REVOKED, SUCCESS
-from workerd_pool import JobTerminated, SoftStop
+from workerd_pool import JobTerminated, MemoryLimitExceeded, SoftStop
 
 if TYPE_CHECKING:
     from workerd.app.task import Task
@@ -50,8 +50,8 @@ class Run:
 
     @property
     def timeout(self) -> bool:
-        """True when the soft time limit ended it."""
-        return isinstance(self.value, SoftTimeLimitExceeded)
+        """True when a soft limit, of time or of memory, ended it."""
+        return isinstance(self.value, (SoftTimeLimitExceeded, MemoryLimitExceeded))
 
 
 def run_call(task: Task, request: Request, finish: Callable[[Run], Run] = lambda run: run) -> Run:

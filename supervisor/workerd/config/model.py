@@ -62,6 +62,10 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Tasks that a child may begin before it is replaced; 0 for any number."""
     max_memory_per_child: int = 0
     """Bytes that a child may have after a task before it is replaced; 0 for any number."""
+    soft_memory_limit: int = 0
+    """Bytes that a child may have while a task runs before the task gets MemoryLimitExceeded; 0 for any."""
+    memory_limit: int = 0
+    """Bytes that a child may have while a task runs before it is killed; 0 for any number."""
     boot_timeout: float = 60.0
     """Seconds for each start-up phase of a template and of a child."""
 
@@ -190,6 +194,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "max_crashes": parse_count,
     "max_tasks_per_child": parse_count_or_none,
     "max_memory_per_child": parse_bytes,
+    "soft_memory_limit": parse_bytes,
+    "memory_limit": parse_bytes,
     "memory_budget": parse_budget,
     "boot_timeout": parse_positive_duration,
     "lease": parse_positive_duration,

@@ -12,7 +12,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 
 from workerd.protocol.exceptions import TaskRevokedError
 from workerd.protocol.result import Coding, not_registered, supervisor_meta
-from workerd_pool import Cause
+from workerd_pool import Cause, MemoryLimitExceeded
 
 if TYPE_CHECKING:
     from workerd.backends.writer import ResultWriter
@@ -56,6 +56,8 @@ class Failures:
         """Its child died, and it does not run again."""
         if death.hard_limit is not None:
             self._store(request, TimeLimitExceeded(death.hard_limit), then)
+        elif death.cause is Cause.MEMORY_LIMIT:
+            self._store(request, MemoryLimitExceeded(death.words), then)
         else:
             text = f"Worker exited prematurely: {death.status} Job: {request.number}."
             if death.cause not in TOLD_BY_STATUS:

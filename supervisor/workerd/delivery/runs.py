@@ -2,7 +2,8 @@
 
 A run that its child's death cuts off starts again, up to ``max_crashes`` deaths; then its message is put
 aside, so that a task that kills its child cannot go on for ever.  A child that this daemon itself kills,
-because its stop has taken too long, is no death of the message's.
+because its stop has taken too long, is no death of the message's.  A run that goes over a hard limit, of
+time or of memory, has failed and does not start again: it would only do the same.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Runs:
             desk.give_back(request, f"its child was stopped ({death.words})")
         else:
             desk.deaths.died(request)
-            if death.hard_limit is not None or request.acknowledged or request.deaths >= self.max_crashes:
+            if limit_of(death) or request.acknowledged or request.deaths >= self.max_crashes:
                 self._fail(request, death)
             else:
                 desk.narrator.lost(request, death, self.max_crashes)
@@ -133,13 +134,13 @@ class Runs:
         fate = DONE
         if request.acknowledged:
             words = "it was acknowledged before it ran, so it does not run again"
-        elif death.hard_limit is not None and request.options.acks_on_timeout:
-            words = "it failed by its time limit"
+        elif limit_of(death) and request.options.acks_on_timeout:
+            words = f"it failed by its {limit_of(death)}"
         elif request.deaths >= self.max_crashes:
             words = f"death {request.deaths} of {self.max_crashes}"
             fate = _poison(request, f", the last: {death.words}")
         else:
-            words, fate = "it failed by its time limit", GIVE_BACK
+            words, fate = f"it failed by its {limit_of(death)}", GIVE_BACK
         desk.narrator.failed_by_death(request, death, words)
         desk.totals.failed += 1
         request.stage = Stage.STORING
@@ -148,3 +149,13 @@ class Runs:
 
 def _poison(request: Request, last: str = "") -> Verdict:
     return Verdict(Settlement.PUT_ASIDE, f"{request.deaths} processes died while they ran it{last}")
+
+
+def limit_of(death: Death) -> str:
+    """The hard limit of the task itself that ended its run; empty for every other death.
+
+    The kernel's OOM killer is none: it takes whoever has most, so its victim may be innocent.
+    """
+    if death.hard_limit is not None:
+        return "time limit"
+    return "memory limit" if death.cause is Cause.MEMORY_LIMIT else ""

@@ -48,6 +48,8 @@ def recipe(worker: WorkController, pool: str) -> Spec:
         boot_timeout=own.boot_timeout,
         max_jobs=own.max_tasks_per_child or None,
         max_memory=own.max_memory_per_child or None,
+        soft_memory=own.soft_memory_limit or None,
+        hard_memory=own.memory_limit or None,
     )
 
 

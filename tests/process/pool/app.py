@@ -16,7 +16,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from workerd_pool import LoadError, Report
+from workerd_pool import LoadError, MemoryLimitExceeded, Report
 
 Outcome = tuple[dict[str, Any], bytes]
 
@@ -63,6 +63,23 @@ class Runner:
         # For good, as a leak does.
         self.kept.append(bytearray(os.urandom(1024)) * (header["mb"] * 1024))
         return {"state": "SUCCESS", "pid": os.getpid()}, body
+
+    def greedy(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        """Takes more and more until it is told that it has too much, or until ``patient`` exists."""
+        taken: list[bytearray] = []
+        seen = ""
+        while not (seen and not header.get("patient")) and len(taken) < header["mb"]:
+            try:
+                taken.append(bytearray(os.urandom(1024)) * 1024)
+                time.sleep(header.get("pause", 0.002))
+            except MemoryLimitExceeded as exc:
+                seen += str(exc)
+        while header.get("patient") and not Path(header["patient"]).exists():
+            try:
+                time.sleep(0.01)
+            except MemoryLimitExceeded as exc:
+                seen += str(exc)
+        return {"state": "SUCCESS", "pid": os.getpid(), "seen": seen, "mb": len(taken)}, b""
 
     def digest(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         return {"digest": hashlib.sha256(body).hexdigest()}, body[::-1]
@@ -231,4 +248,7 @@ def load(arg: bytes) -> Runner:
     time.sleep(options.get("slow_import", 0.0))
     if options.get("thread"):
         threading.Thread(target=time.sleep, args=(600,), name="metrics-pusher", daemon=True).start()
-    return Runner(options)
+    runner = Runner(options)
+    if ballast := options.get("ballast"):
+        runner.kept.append(bytearray(os.urandom(1024)) * (ballast * 1024))
+    return runner

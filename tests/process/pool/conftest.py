@@ -15,6 +15,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.loop import SelectorLoop
 from workerd_pool import Death, Job, Pool, Spec
+from workerd_pool.cgroup import Cgroup
 
 ROOT = str(Path(__file__).resolve().parents[3])
 
@@ -80,6 +81,8 @@ def spec_of(**options: Any) -> Spec:
         hard_limit=options.get("hard_limit"),
         max_jobs=options.get("max_jobs"),
         max_memory=options.get("max_memory"),
+        soft_memory=options.get("soft_memory"),
+        hard_memory=options.get("hard_memory"),
     )
 
 
@@ -94,8 +97,8 @@ class Rig:
         # Brokers of other tests may live beside; what a pool leaves behind is adopted, so it is a child too.
         self._before = direct_children()
 
-    def boot(self, n: int, **options: Any) -> Rig:
-        self.pool = Pool(self.loop, spec_of(**options), self.notes)
+    def boot(self, n: int, cgroup: Cgroup | None = None, **options: Any) -> Rig:
+        self.pool = Pool(self.loop, spec_of(**options), self.notes, cgroup=cgroup)
         self.pool.start()
         self.pool.want(n, "test")
         self.until(lambda: self.pool.alive == n)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from workerd import App
+from workerd.exceptions import MemoryLimitExceeded
 
 app = App("hungry")
 KEPT: list[bytearray] = []
@@ -36,3 +37,29 @@ def hold(mb: int, gate: str) -> int:
     while not Path(gate).exists():
         time.sleep(0.02)
     return len(kept)
+
+
+@app.task(name="hungry.until_told")
+def until_told(path: str) -> str:
+    """Takes ever more; cleans up in the file ``path`` when it is told that it is too much."""
+    kept = []
+    try:
+        while True:
+            kept.append(take(1))
+            time.sleep(0.002)
+    except MemoryLimitExceeded as exc:
+        Path(path).write_text(str(exc))
+        raise
+
+
+@app.task(name="hungry.deaf")
+def deaf() -> None:
+    """Takes ever more, whatever it is told."""
+    kept = []
+    while True:
+        try:
+            while True:
+                kept.append(take(1))
+                time.sleep(0.002)
+        except MemoryLimitExceeded:
+            continue

@@ -9,7 +9,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from tests.unit.app.mail import Ran, Up, memory_app, run, sent
 from workerd import App
-from workerd_pool import JobTerminated, SoftStop
+from workerd_pool import JobTerminated, MemoryLimitExceeded, SoftStop
 
 
 @pytest.fixture
@@ -43,6 +43,16 @@ def test_a_terminated_run_is_not_tried_again(app: App) -> None:
     ran = raising(app, JobTerminated(), autoretry_for=(BaseException,))
     assert ran.state == "REVOKED"
     assert sent(app) == []
+
+
+def test_the_memory_limit_fails_the_run_by_its_name(app: App) -> None:
+    ran = raising(app, MemoryLimitExceeded("soft memory limit (60 MB)"))
+    assert (ran.state, ran.header["timeout"]) == ("FAILURE", True)
+    assert ran.meta["result"] == {
+        "exc_type": "MemoryLimitExceeded",
+        "exc_message": ["soft memory limit (60 MB)"],
+        "exc_module": "workerd_pool.errors",
+    }
 
 
 def test_the_soft_limit_fails_the_run_by_its_name(app: App) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.delivery.desk import SUCCESS, Desk
 from tests.unit.delivery.fakes import FakeSource, delivery, message
-from workerd.delivery import Stage
+from workerd.delivery import Stage, TaskOptions
 from workerd.delivery.outcome import DONE
 from workerd.delivery.redeliveries import Fates
 from workerd_pool import Cause
@@ -125,6 +125,30 @@ def test_the_hard_limit_fails_the_task_at_once(desk: Desk) -> None:
 
     assert desk.results.stored[-1][1] == "FAILURE"
     assert desk.source.settled == ["t1"]
+
+
+@pytest.mark.parametrize(("on_timeout", "settled", "back"), [(True, ["t1"], []), (False, [], ["t1"])])
+def test_the_hard_memory_limit_fails_the_task_as_the_hard_time_limit_does(
+    desk: Desk, on_timeout: bool, settled: list[str], back: list[str]
+) -> None:
+    desk.dispatcher.default.tasks = {"proj.add": TaskOptions(acks_on_timeout=on_timeout)}
+    desk.take(delivery("t1"))
+    desk.lost(cause=Cause.MEMORY_LIMIT, words="hard memory limit (60 MB): it had 71 MB")
+
+    assert json.loads(desk.results.stored[-1][2])["result"] == {
+        "exc_type": "MemoryLimitExceeded",
+        "exc_message": ["hard memory limit (60 MB): it had 71 MB"],
+        "exc_module": "workerd_pool.errors",
+    }
+    assert (desk.source.settled, desk.source.given_back) == (settled, back)
+
+
+def test_the_kernels_want_of_memory_is_nobodys_fault_and_the_task_runs_again(desk: Desk) -> None:
+    desk.take(delivery("t1"))
+    desk.lost(cause=Cause.OOM, words="out of memory: killed by the kernel")
+
+    assert desk.results.stored == []
+    assert len(desk.pool.jobs) == 1
 
 
 def test_a_run_that_an_operator_ends_is_revoked_and_does_not_run_again(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import signal
 from pathlib import Path
 
 from tests.support.cgroups import FakeCgroups
@@ -122,13 +123,14 @@ def test_a_kill_by_the_kernel_is_told_once_with_the_group_that_was_full(
     tree.group("slice", limit=900 * MB)
     tree.group("slice/unit", limit=None, kills=3)
     witness = OomWitness(tree.own("slice/unit"), clock.now)
-    assert witness.explain() == ""
+    assert witness.explain(signal.SIGKILL) == ""
     tree.group("slice", limit=900 * MB, full=1)
     tree.group("slice/unit", limit=None, kills=4)
-    assert witness.explain() == (
+    assert [witness.explain(status) for status in (None, 0, 1 << 8, signal.SIGSEGV)] == [""] * 4
+    assert witness.explain(signal.SIGKILL) == (
         "out of memory: killed by the kernel, cgroup /slice was at its limit of 900 MB"
     )
-    assert witness.explain() == ""
+    assert witness.explain(signal.SIGKILL) == ""
 
 
 def test_two_kills_at_once_explain_two_deaths(tmp_path: Path, clock: FakeClock) -> None:
@@ -137,7 +139,7 @@ def test_two_kills_at_once_explain_two_deaths(tmp_path: Path, clock: FakeClock) 
     witness = OomWitness(tree.own("unit"), clock.now)
     tree.group("unit", limit=None, kills=2)
     said = "out of memory: killed by the kernel, the machine had none left"
-    assert [witness.explain() for _ in range(3)] == [said, said, ""]
+    assert [witness.explain(signal.SIGKILL) for _ in range(3)] == [said, said, ""]
 
 
 def test_an_old_kill_explains_no_death_of_today(tmp_path: Path, clock: FakeClock) -> None:
@@ -147,7 +149,7 @@ def test_an_old_kill_explains_no_death_of_today(tmp_path: Path, clock: FakeClock
     tree.group("unit", limit=None, kills=1)  # a sub-process of a task: no child of ours died
     witness.look()
     clock.advance(FRESH + 1.0)
-    assert witness.explain() == ""
+    assert witness.explain(signal.SIGKILL) == ""
 
 
 def test_the_machine_s_count_makes_a_guess_and_says_so(tmp_path: Path, clock: FakeClock) -> None:
@@ -155,7 +157,7 @@ def test_the_machine_s_count_makes_a_guess_and_says_so(tmp_path: Path, clock: Fa
     vmstat.write_text("oom_kill 0\n")
     witness = OomWitness(Cgroup(vmstat=vmstat), clock.now)
     vmstat.write_text("oom_kill 1\n")
-    assert "probably killed by the kernel" in witness.explain()
+    assert "probably killed by the kernel" in witness.explain(signal.SIGKILL)
 
 
 def test_fetching_stops_first_then_growth_and_both_begin_again_well_below() -> None:
