@@ -87,7 +87,7 @@ def test_terminate_interrupts_a_close(rig: Rig) -> None:
     rig.pool.terminate()
     rig.until(lambda: rig.notes.empty)
     assert rig.notes.lost[job].signal == "SIGKILL"
-    assert rig.notes.lost[job].cause == "the pool was terminated"
+    assert rig.notes.lost[job].words == "the pool was terminated"
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21])
