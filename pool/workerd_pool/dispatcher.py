@@ -196,7 +196,8 @@ class Dispatcher:
             return
         recycling.begun(child)
         if self.alarm is not None:
-            self.alarm.at(child.due.next())
+            # The hard limit is after its dump.
+            self.alarm.at(min(child.due.soft, child.due.dump, child.due.memory))
         tell(self._listener.on_started, job, child.pid)
 
     def on_progress(self, child: ChildHandle, header: bytes, body: bytes) -> None:

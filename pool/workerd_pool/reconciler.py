@@ -6,6 +6,7 @@ each change ends in ``reconcile``, which asks the pure ``plan`` and performs its
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -234,7 +235,9 @@ class Reconciler:
 
     def child_spent(self, child: ChildHandle) -> None:
         """It is replaced; no death counts."""
-        logger.debug("%s is replaced: %s", child.name(), child.spent)
+        # One that has served its number of jobs still has the last of them, and is nothing to write about.
+        level = logging.DEBUG if child.jobs else logging.INFO
+        logger.log(level, "%s is replaced: %s", child.name(), child.spent)
         self.reconcile()
 
     def child_due(self, when: float) -> None:

@@ -50,7 +50,8 @@ class OomWitness:
         before = self._last.full
         grown = [path for path, count in full.items() if count > before.get(path, 0)]
         if not grown:
-            return "out of memory: killed by the kernel, the machine had none left"
+            # A container does not see the groups around it.
+            return "out of memory: killed by the kernel, for the machine or a cgroup that is not seen here"
         limit = self._cgroup.limit_of(grown[0])
         size = "" if limit is None else f" of {size_text(limit)}"
         return f"out of memory: killed by the kernel, cgroup {grown[0]} was at its limit{size}"
