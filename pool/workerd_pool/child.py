@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 import traceback
 from dataclasses import dataclass
@@ -19,11 +18,12 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
-from workerd_pool import frames, linux, quiet
+from workerd_pool import frames, lines, linux, quiet, streams
 from workerd_pool.contract import Runner
 from workerd_pool.frames import Kind
 from workerd_pool.interrupt import Interrupt
 from workerd_pool.link import JobReport, Link
+from workerd_pool.streams import Streams
 
 EXIT_CANNOT_START = 1
 EXIT_BUG = 70
@@ -39,6 +39,8 @@ class Birth:
     name: str
     down: int
     up: int
+    out: int
+    err: int
     between: int = -1
     """The parent at its fork; whoever else is the parent later has adopted it."""
 
@@ -47,13 +49,14 @@ def live(birth: Birth, runner: Runner) -> NoReturn:
     """The whole life of the forked process; never returns into the template's stack."""
     code = EXIT_BUG
     try:
+        streams.take(birth.out, birth.err)
         os.setpgid(0, 0)
         _be_adopted(birth)
         code = Child(birth, runner).main()
     except BaseException:  # noqa: BLE001 - nothing may unwind into the template, and stderr tells
         traceback.print_exc()
     finally:
-        flush_streams()
+        streams.flush()
         os._exit(code)
 
 
@@ -68,16 +71,6 @@ def _be_adopted(birth: Birth) -> None:
     linux.die_with_parent(birth.supervisor)
 
 
-def flush_streams() -> None:
-    """Write out what Python still holds of stdout and stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            # Closed or replaced by task code; there is nowhere left to say so.
-            continue
-
-
 class Child:
     """The loop over frames."""
 
@@ -85,6 +78,7 @@ class Child:
         self._runner = runner
         self._prefix = f"workerd[{birth.name}] child {birth.slot}"
         self._pid = os.getpid()
+        self._streams = Streams()
         self._interrupt = Interrupt()
         self._interrupt.not_in(Child._outcome)
         self._link = Link(birth.down, birth.up, self._interrupt)
@@ -100,7 +94,7 @@ class Child:
         self._link.send(Kind.INITIALISED)
         if not self._start():
             return EXIT_CANNOT_START
-        self._link.send(Kind.READY)
+        self._link.send(Kind.READY, [self._streams.end(lines.START)])
         self._work()
         self._stop()
         return 0
@@ -161,11 +155,12 @@ class Child:
         report.close()
         if quiet.restore(self._interrupt.on_signal):
             self._link.log(logging.DEBUG, f"{title or job_id} left signal handlers behind; they are removed")
+        printed = self._streams.end(job_id)
         seconds = time.monotonic() - begun
         try:
-            done = frames.encode([job_id, seconds, outcome])
+            done = frames.encode([job_id, seconds, outcome, printed])
         except (TypeError, ValueError, RecursionError, OverflowError) as exc:
-            done = frames.encode([job_id, seconds, _internal(exc)])
+            done = frames.encode([job_id, seconds, _internal(exc), printed])
         if len(done) + len(outcome_body) <= frames.INLINE:
             return frames.pack(Kind.DONE, done, outcome_body)
         self._link.send_encoded(Kind.DONE, done, outcome_body)

@@ -1,14 +1,9 @@
-"""ChildHandle: what the parent knows of one child, and the parent's end of its sockets.
-
-The parent keeps the child's end of the down pair open as well: reading there takes back the RUN
-frames that the child has not read, one whole packet at a time, also from a stopped or dead child.
-"""
+"""ChildHandle: what the parent knows of one child, and what it says to it."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 
 from workerd_pool import frames
 from workerd_pool.contract import ChildInfo, Interruption, Job, Spec
@@ -19,13 +14,17 @@ from workerd_pool.linux import DUMP, WAKE
 from workerd_pool.memory import Meter, next_look
 from workerd_pool.plan import ChildView
 from workerd_pool.reaper import Reaper
+from workerd_pool.sockets import Sockets
 from workerd_pool.states import CHILD_TABLE, ChildEvent, ChildState, Command
+from workerd_pool.teller import Teller
 
 
 class ChildHandle:
     """One child from the decision to fork it to its death."""
 
-    def __init__(self, key: int, slot: int, generation: int, spec: Spec, reaper: Reaper) -> None:
+    def __init__(
+        self, key: int, slot: int, generation: int, spec: Spec, reaper: Reaper, teller: Teller
+    ) -> None:
         self.key, self.slot, self.generation, self.spec = key, slot, generation, spec
         self.state = ChildState.FORKING
         self.pid = 0
@@ -39,6 +38,7 @@ class ChildHandle:
         self.traceback = ""  # of what kept it from starting
         self.spent = ""  # why it takes no more jobs and is replaced
         self.set_aside = False  # gets no jobs until the long one it runs is over
+        self.hushed = False  # gets no jobs until what it has printed is told
         self.was_ready = False
         self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
         self.due = Deadlines()
@@ -49,12 +49,12 @@ class ChildHandle:
         self.weigh_at = 0.0  # when its memory is read again also after a short job
         self.reason: Reason | None = None  # why the parent has ended it
         self._reaper = reaper
-        self._down, self._childs_down = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Not the child's ends: the flag belongs to the file that both processes share.
-        self._down.setblocking(False)
-        self.up.setblocking(False)
-        self._decoder = frames.Decoder()
+        self.sockets = Sockets()
+        try:
+            self.outlet = teller.open()
+        except OSError:
+            self.sockets.close()
+            raise
 
     # -- what it is
 
@@ -116,30 +116,31 @@ class ChildHandle:
 
     def _perform(self, command: Command) -> None:
         if command is Command.GO:
-            self._send(Kind.GO)
+            self.sockets.send(Kind.GO)
         elif command is Command.DRAIN:
-            self._send(Kind.DRAIN)
+            self.sockets.send(Kind.DRAIN)
         elif command is Command.HANG_UP:
-            self._hang_up()
+            self.sockets.hang_up()
         elif command is Command.KILL and self.pid:
             self.kill_group()
             self._reaper.signal(self.pid, signal.SIGKILL)
 
     # -- down
 
-    def childs_ends(self) -> tuple[int, int]:
-        """The descriptors for the child."""
-        return self._childs_down.fileno(), self._childs_up.fileno()
+    def childs_ends(self) -> tuple[int, int, int, int]:
+        """The descriptors for the child: down, up, stdout, stderr."""
+        return *self.sockets.childs_ends(), *self.outlet.writers()
 
     def given_away(self) -> None:
-        """The template has the child's ends; of the up pair the parent keeps only its own."""
-        self._childs_up.close()
+        """The template has the child's ends."""
+        self.sockets.given_away()
+        self.outlet.given_away()
 
     def give(self, job: Job) -> bool:
         """Write a RUN; False when the socket is full."""
         header = frames.encode((job.id, job.title, job.header))
         try:
-            frames.send(self._down, Kind.RUN, header, job.body)
+            self.sockets.send(Kind.RUN, header, job.body)
         except BlockingIOError:
             return False
         self.jobs[job.id] = job
@@ -154,7 +155,7 @@ class ChildHandle:
         """
         taken: list[Job] = []
         others = [] if first is None else [(int(Kind.INTERRUPT), first)]
-        while (frame := self._read_back()) is not None:
+        while (frame := self.sockets.read_back()) is not None:
             kind, header = frame
             if kind != Kind.RUN:
                 others.append((kind, header))
@@ -164,9 +165,11 @@ class ChildHandle:
                 taken.append(job)
         if self.state is not ChildState.EXITED:
             for kind, header in others:
-                frames.send(self._down, kind, header)
+                self.sockets.send(kind, header)
         if taken and not self.jobs:
             self.apply(ChildEvent.FREED)
+        if not self.outlet.at_rest:
+            self.outlet.update()
         return taken
 
     def interrupt(self, job: Job, cause: Interruption, text: str) -> None:
@@ -181,43 +184,13 @@ class ChildHandle:
     @property
     def interrupting(self) -> bool:
         """An INTERRUPT waits that the child has not read."""
-        try:
-            head = self._childs_down.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except OSError:
-            return False
-        return head[:1] == bytes((Kind.INTERRUPT,))
+        return self.sockets.unread() == Kind.INTERRUPT
 
     def ping(self) -> None:
         """Ask for a PONG."""
-        self._send(Kind.PING)
+        self.sockets.send(Kind.PING)
 
-    def _read_back(self) -> tuple[int, bytes] | None:
-        if self._childs_down.fileno() < 0:
-            return None
-        try:
-            got = frames.receive(self._childs_down, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
-        if got is None:
-            return None
-        frames.close_all(got[3])
-        return got[0], got[1]
-
-    def _send(self, kind: int) -> None:
-        # Control frames go to an empty queue or behind frames that are far below its size.
-        frames.send(self._down, kind)
-
-    # -- up
-
-    def read(self) -> list[frames.Frame] | None:
-        """The frames that one read completes; None at the end of the file, [] when nothing waits."""
-        try:
-            data, fds = frames.receive_bytes(self.up)
-        except BlockingIOError:
-            return []
-        except ConnectionResetError:
-            return None
-        return self._decoder.feed(data, fds) if data else None
+    # -- what it tells
 
     def begin(self, job_id: int, now: float) -> Job | None:
         """The child has read this job: its limits run."""
@@ -259,7 +232,7 @@ class ChildHandle:
         self._reaper.signal(self.pid, WAKE)
 
     def dump(self) -> None:
-        """Let it write its stacks to stderr."""
+        """Let it write its stacks to its stderr."""
         self._reaper.signal(self.pid, DUMP)
 
     def kill_group(self) -> None:
@@ -272,21 +245,11 @@ class ChildHandle:
 
     # -- the end
 
-    def _hang_up(self) -> None:
-        self._down.close()
-        self._childs_down.close()
+    def discard(self) -> None:
+        """It never came to be: give all descriptors back."""
+        self.outlet.close()
+        self.close()
 
     def close(self) -> None:
-        """Give all descriptors back.  May be called twice."""
-        self._hang_up()
-        self._childs_up.close()
-        self.up.close()
-        self._decoder.close()
-
-
-def read_all(child: ChildHandle) -> list[frames.Frame]:
-    """Everything that a dead child has written whole."""
-    complete: list[frames.Frame] = []
-    while child.up.fileno() >= 0 and (got := child.read()):
-        complete.extend(got)
-    return complete
+        """Give all descriptors back but those of the outlet.  May be called twice."""
+        self.sockets.close()

@@ -68,6 +68,21 @@ class Interruption(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a process has written to its stdout or stderr, without the newline.
+
+    ``job`` is the job that ran; None outside of one.  ``source`` names the process for people.
+    ``stream`` is ``"stdout"`` or ``"stderr"``.  Bytes that are no UTF-8 are escaped in ``text``.
+    """
+
+    job: Job | None
+    source: str
+    pid: int
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChildInfo:
     """One child as ``status`` shows it.  ``age`` is seconds since it entered its state or began its job."""
 
@@ -133,6 +148,9 @@ class Listener(Protocol):
 
     def on_returned(self, job: Job) -> None:
         """The job never started and is the host's again."""
+
+    def on_output(self, line: Line) -> None:
+        """A child, a template or what they have started has printed a line."""
 
     def on_degraded(self, reason: str | None) -> None:
         """Replacements are slowed down because of ``reason``; None: healthy again."""

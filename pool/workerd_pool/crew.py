@@ -8,7 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from workerd_pool.child_handle import ChildHandle, read_all
+from workerd_pool import lines
+from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Loop, Spec
 from workerd_pool.deadlines import NEVER
 from workerd_pool.death import Cause, Death
@@ -19,12 +20,14 @@ from workerd_pool.log import logger
 from workerd_pool.memory import resident
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import ChildEvent, ChildState
+from workerd_pool.teller import Teller
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.witness import OomWitness
 
 CLOSED_GRACE = 1.0  # seconds between the end of a child's up socket and its death
 
 _decode_failed = msgspec.msgpack.Decoder(tuple[str, str]).decode
+_decode_ready = msgspec.msgpack.Decoder(tuple[int]).decode
 _decode_log = msgspec.msgpack.Decoder(tuple[int, str]).decode
 
 
@@ -56,17 +59,19 @@ class Crew:
         reaper: Reaper,
         clock: Callable[[], float],
         dispatcher: Dispatcher,
+        teller: Teller,
         events: CrewEvents,
         witness: OomWitness,
     ) -> None:
         self._loop, self._reaper, self._clock = loop, reaper, clock
-        self._dispatcher, self._events, self._witness = dispatcher, events, witness
+        self._dispatcher, self._teller = dispatcher, teller
+        self._events, self._witness = events, witness
         self._children: dict[int, ChildHandle] = {}
         self._last_key = 0
         self._serve_by_kind: dict[int, Callable[[ChildHandle, bytes, bytes], None]] = {
-            Kind.DONE: dispatcher.on_done,
-            Kind.STARTED: dispatcher.on_started,
-            Kind.PROGRESS: dispatcher.on_progress,
+            Kind.DONE: dispatcher.feedback.on_done,
+            Kind.STARTED: dispatcher.feedback.on_started,
+            Kind.PROGRESS: dispatcher.feedback.on_progress,
             Kind.INITIALISED: self._on_initialised,
             Kind.READY: self._on_ready,
             Kind.FAILED: self._on_failed,
@@ -85,18 +90,19 @@ class Crew:
     def fork(self, template: TemplateHandle, slot: int, spec: Spec) -> bool:
         """Ask the template for a child; False when it must be asked again later.  Raises OSError."""
         self._last_key += 1
-        child = ChildHandle(self._last_key, slot, template.generation, spec, self._reaper)
+        child = ChildHandle(self._last_key, slot, template.generation, spec, self._reaper, self._teller)
         try:
             asked = template.fork(child)
         except OSError:
-            child.close()
+            child.discard()
             raise
         if not asked:
-            child.close()
+            child.discard()
             return False
         child.since = self._clock()
         self._children[child.key] = child
-        self._loop.add_reader(child.up.fileno(), self.read, child)
+        self._loop.add_reader(child.sockets.up.fileno(), self.read, child)
+        child.outlet.listen(child, partial(self._dispatcher.unhush, child))
         self._enter(child, "FORKED")
         return True
 
@@ -163,7 +169,7 @@ class Crew:
     def read(self, child: ChildHandle) -> None:
         """Serve the frames that it has written."""
         try:
-            got = child.read()
+            got = child.sockets.read()
             if got is None:
                 self._on_end(child)
                 return
@@ -201,12 +207,13 @@ class Crew:
     def _stop_reading(self, child: ChildHandle) -> None:
         if not child.at_end:
             child.at_end = True
-            self._loop.remove_reader(child.up.fileno())
+            self._loop.remove_reader(child.sockets.up.fileno())
 
     def _on_initialised(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         self._enter(child, "READY")
 
     def _on_ready(self, child: ChildHandle, header: bytes, body: bytes) -> None:
+        child.outlet.end(lines.START, None, _decode_ready(header)[0])
         child.due.phase_over()
         child.was_ready, child.since = True, self._clock()
         child.fresh = resident(child.pid)
@@ -238,7 +245,7 @@ class Crew:
         if self._children.pop(child.key, None) is None:
             return
         try:
-            self._serve(child, read_all(child))
+            self._serve(child, child.sockets.read_all())
         except (ProtocolError, msgspec.MsgspecError) as exc:
             logger.error("%s left broken frames behind: %r", child.name(), exc)
         self._stop_reading(child)
@@ -249,6 +256,8 @@ class Crew:
             child.blame(Cause.OOM, words)
         child.apply(ChildEvent.EXITED)
         death = child.death(status)
+        # First: what it printed explains its end.
+        child.outlet.bury(child.current, child.name())
         self._dispatcher.bury(child, death)
         child.close()
         self._events.child_gone(child, death)

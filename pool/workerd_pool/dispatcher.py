@@ -14,24 +14,17 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
-
-from workerd_pool import recycling
 from workerd_pool.alarm import Alarm
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Job, Listener
 from workerd_pool.deadlines import NEVER
 from workerd_pool.death import Death
 from workerd_pool.errors import PoolBusyError
-from workerd_pool.log import logger, tell
+from workerd_pool.feedback import Feedback
+from workerd_pool.log import tell
 from workerd_pool.pace import PATIENCE, Pace
 from workerd_pool.recycling import Standby, may_take_more
-
-_decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
-_decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any]]).decode
-_decode_progress = msgspec.msgpack.Decoder(tuple[int, dict[str, Any]]).decode
 
 
 class Dispatcher:
@@ -39,6 +32,7 @@ class Dispatcher:
 
     def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
         self._listener, self._clock = listener, clock
+        self.feedback = Feedback(self, listener, clock)
         self.alarm: Alarm | None = None
         self.prefer = 0  # the current generation; children of others get jobs last
         self.pace = Pace()
@@ -187,43 +181,29 @@ class Dispatcher:
         if relieved:
             self.settle()
 
-    # -- frames
-
-    def on_started(self, child: ChildHandle, header: bytes, body: bytes) -> None:
-        """STARTED: the child has read the job."""
-        job = child.begin(_decode_started(header)[0], self._clock())
-        if job is None:
-            return
-        recycling.begun(child)
-        if self.alarm is not None:
-            # The hard limit is after its dump.
-            self.alarm.at(min(child.due.soft, child.due.dump, child.due.memory))
-        tell(self._listener.on_started, job, child.pid)
-
-    def on_progress(self, child: ChildHandle, header: bytes, body: bytes) -> None:
-        """PROGRESS of a job."""
-        job_id, told = _decode_progress(header)
-        job = child.jobs.get(job_id)
-        if job is not None:
-            tell(self._listener.on_progress, job, told, body)
-
-    def on_done(self, child: ChildHandle, header: bytes, body: bytes) -> None:
-        """DONE: the outcome of a job."""
-        job_id, seconds, outcome = _decode_done(header)
-        now = self._clock()
-        job = child.finish(job_id, now)
-        if job is None:
-            logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
-            return
+    def finished(self, child: ChildHandle, job_id: int, seconds: float) -> None:
+        """A child has ended a job, which took it ``seconds``, and may take another."""
         self._holders.pop(job_id, None)
         self.pace.record(seconds)
-        recycling.ended(child, seconds, now)
         if child in self._takers:
             self._load -= 1
             self._sort_in(child)
         else:
             self._bring_back(child)
-        tell(self._listener.on_done, job, outcome, body)
+
+    def hush(self, child: ChildHandle) -> None:
+        """Give it no jobs if it has printed very much, until that is told."""
+        if child.outlet.full and child in self._takers:
+            self.release(child)
+            child.hushed = True
+
+    def unhush(self, child: ChildHandle) -> None:
+        """All that this child has printed is told."""
+        if child.hushed:
+            child.hushed = False
+            if child.ready:
+                self._enlist(child)
+                self.settle()
 
     # -- inside
 

@@ -105,7 +105,7 @@ class Enforcer:
         elif due.phase <= now:
             cause = Cause.PROTOCOL if child.at_end else Cause.OVERDUE
             child.blame(cause, f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
-            logger.error("%s is not %s; its stacks go to stderr", child.name(), due.phase_name)
+            logger.error("%s is not %s; its stacks follow", child.name(), due.phase_name)
             child.dump()
             due.phase, due.kill = NEVER, now + DUMP_GRACE
             if not child.pid:

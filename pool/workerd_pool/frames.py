@@ -2,7 +2,7 @@
 
 A frame whose header and body together exceed ``INLINE`` bytes carries them in a memfd (SCM_RIGHTS)
 and only its prefix in the socket, so no frame ever blocks a socket buffer for long and both
-directions stay small.  Further descriptors (a new child's sockets) ride behind the memfd.
+directions stay small.  Further descriptors (a new child's own) ride behind the memfd.
 
 Units:   lengths in bytes.
 Errors:  ProtocolError for bytes that no honest sender writes.
@@ -28,7 +28,7 @@ INLINE = 64 * 1024
 RECEIVE = PREFIX.size + INLINE
 BY_MEMFD = 0x80
 MAX_LENGTH = 0xFFFF_FFFF
-MAX_FDS = 3  # a memfd and the two sockets of a new child
+MAX_FDS = 5  # a memfd, and the two sockets and two pipes of a new child
 
 # CPython 3.11 does not mark descriptors that recvmsg brings as close-on-exec by itself.
 _RECEIVE_FLAGS = socket.MSG_CMSG_CLOEXEC

@@ -191,6 +191,10 @@ class Pool:
             self._reconciler.child_spent(child)
         return child is not None
 
+    def hold_output(self, held: bool) -> None:
+        """While held, nothing that is printed is read or told, and who prints much waits for it."""
+        self._reconciler.teller.hold(held)
+
     # -- for status
 
     @property

@@ -29,6 +29,8 @@ def do_nothing(signum: int, frame: FrameType | None) -> None:
 def stand(wake: Handler = do_nothing) -> None:
     """Set all handlers, then let signals in; they were blocked since before the exec."""
     restore(wake)
+    # To the descriptor of stderr, whose other end is the supervisor's log.
+    faulthandler.enable()
     faulthandler.register(DUMP, all_threads=True, chain=False)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -34,6 +34,7 @@ from workerd_pool.plan import (
     retired_by,
 )
 from workerd_pool.reaper import Reaper
+from workerd_pool.teller import Teller
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.templates import Templates
 from workerd_pool.witness import OomWitness
@@ -61,11 +62,12 @@ class Reconciler:
         self.started = False
         self.closing = False
         self.generations = Generations(spec)
+        self.teller = Teller(loop, listener)
         witness = OomWitness(cgroup, clock)
-        self.crew = Crew(loop, reaper, clock, dispatcher, self, witness)
+        self.crew = Crew(loop, reaper, clock, dispatcher, self.teller, self, witness)
         self.enforcer = Enforcer(self.crew, dispatcher, self, clock)
         self.guard = MemoryGuard(self.crew, self.enforcer, witness)
-        self.templates = Templates(loop, reaper, clock, self, witness)
+        self.templates = Templates(loop, reaper, clock, self.teller, self, witness)
         self.child_budget = RestartBudget(LEAST_BUDGET)
         self.template_budget = RestartBudget(LEAST_BUDGET)
         self.degraded: str | None = None
@@ -137,6 +139,7 @@ class Reconciler:
         if self.closing and not self._told_empty and not len(self.crew) and not len(self.templates):
             self._told_empty = True
             self._alarm.cancel()
+            self.teller.close()
             self._loop.call_soon(tell, self._listener.on_empty)
 
     def _view(self) -> View:

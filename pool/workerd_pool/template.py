@@ -21,11 +21,12 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
-from workerd_pool import child, frames, linux, quiet
+from workerd_pool import child, frames, lines, linux, quiet, streams
 from workerd_pool.contract import Runner
 from workerd_pool.errors import LoadError
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL
+from workerd_pool.streams import Streams
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     linux.die_with_parent(supervisor)
     quiet.stand()
+    streams.set_up()
     template = Template(supervisor, socket.socket(fileno=CONTROL))
     return template.main()
 
@@ -74,7 +76,8 @@ class Template:
         try:
             module, _, name = init["entry"].partition(":")
             self._runner = getattr(importlib.import_module(module), name)(arg)
-            header = frames.encode({"table": self._runner.table(), "threads": _other_threads()})
+            told = {"table": self._runner.table(), "threads": _other_threads()}
+            header = frames.encode({**told, "printed": Streams().end(lines.START)})
         except LoadError as exc:
             self._send(Kind.FAILED, [None, exc.reason, exc.traceback])
             return False
@@ -90,8 +93,8 @@ class Template:
 
     def _fork(self, key: int, slot: int, fds: list[int]) -> None:
         # Else the child would write it a second time.
-        child.flush_streams()
-        birth = child.Birth(self._supervisor, slot, self._name, fds[0], fds[1])
+        streams.flush()
+        birth = child.Birth(self._supervisor, slot, self._name, *fds)
         try:
             pid = self._fork_twice(birth)
         except OSError as exc:

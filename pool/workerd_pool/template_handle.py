@@ -1,7 +1,8 @@
 """TemplateHandle: what the parent knows of one template, and how it is exec'd.
 
 posix_spawn and not fork: every signal is blocked in the new process from its first instruction,
-it leads its own group, reads /dev/null and gets one descriptor, its control socket.
+it leads its own group, reads /dev/null, writes into two pipes of the supervisor's, and gets its
+control socket.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 
 from workerd_pool import frames
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Spec
+from workerd_pool.contract import Job, Spec
 from workerd_pool.deadlines import Deadlines
 from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL, DUMP
+from workerd_pool.outlet import Outlet
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import TEMPLATE_TABLE, Command, TemplateEvent, TemplateState
 
@@ -35,7 +38,7 @@ _NOT_FOR_TASKS = (
 class TemplateHandle:
     """One template from exec to its death."""
 
-    def __init__(self, generation: int, spec: Spec, reaper: Reaper) -> None:
+    def __init__(self, generation: int, spec: Spec, reaper: Reaper, outlet: Outlet) -> None:
         self.generation, self.spec = generation, spec
         self.state = TemplateState.STARTING
         self.due = Deadlines()
@@ -45,11 +48,12 @@ class TemplateHandle:
         self.told = False  # what failed is its own word, and needs no explanation of ours
         self.failure = ""
         self.traceback = ""
-        self._reaper = reaper
+        self._reaper, self.outlet = reaper, outlet
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         try:
-            self.pid = _spawn(spec, theirs.fileno())
+            self.pid = _spawn(spec, theirs.fileno(), *outlet.writers())
+            outlet.given_away()
             self._introduce()
         except OSError:
             self.control.close()
@@ -98,7 +102,7 @@ class TemplateHandle:
         return got[:3]
 
     def dump(self) -> None:
-        """Let it write its stacks to stderr."""
+        """Let it write its stacks to its stderr."""
         self._reaper.signal(self.pid, DUMP)
 
     def death(self, status: int | None) -> Death:
@@ -110,8 +114,14 @@ class TemplateHandle:
         """For log lines."""
         return f"template of generation {self.generation} (pid {self.pid})"
 
+    @property
+    def jobs(self) -> Mapping[int, Job]:
+        """None: only children have jobs."""
+        return {}
+
     def close(self) -> None:
-        """Give the descriptor back.  May be called twice."""
+        """It is dead: read what it printed last, give the descriptors back."""
+        self.outlet.bury(None, self.name())
         self.control.close()
 
     def _introduce(self) -> None:
@@ -125,7 +135,7 @@ class TemplateHandle:
         frames.send(self.control, Kind.INIT, frames.encode(init), spec.arg)
 
 
-def _spawn(spec: Spec, control: int) -> int:
+def _spawn(spec: Spec, control: int, out: int, err: int) -> int:
     environment = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_TASKS}
     environment.update(spec.env)
     # -P: the current directory is not searched unless spec.path says so.
@@ -136,6 +146,9 @@ def _spawn(spec: Spec, control: int) -> int:
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_DUP2, err, 2),
+            # Last: any of the others may be CONTROL's number.
             (os.POSIX_SPAWN_DUP2, control, CONTROL),
         ],
         setpgroup=0,

@@ -13,9 +13,11 @@ from workerd_pool.deadlines import DUMP_GRACE, NEVER
 from workerd_pool.death import Death
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Kind
+from workerd_pool.lines import START
 from workerd_pool.log import logger
 from workerd_pool.reaper import Reaper
 from workerd_pool.states import TemplateEvent
+from workerd_pool.teller import Teller
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.witness import OomWitness
 
@@ -48,11 +50,12 @@ class Templates:
         loop: Loop,
         reaper: Reaper,
         clock: Callable[[], float],
+        teller: Teller,
         events: TemplateEvents,
         witness: OomWitness,
     ) -> None:
-        self._witness = witness
-        self._loop, self._reaper, self._clock, self._events = loop, reaper, clock, events
+        self._loop, self._reaper, self._clock = loop, reaper, clock
+        self._teller, self._events, self._witness = teller, events, witness
         self._alive: dict[int, TemplateHandle] = {}  # by pid
 
     def __len__(self) -> int:
@@ -77,9 +80,15 @@ class Templates:
 
     def start(self, generation: int, spec: Spec) -> None:
         """Exec a template.  Raises OSError."""
-        template = TemplateHandle(generation, spec, self._reaper)
+        outlet = self._teller.open()
+        try:
+            template = TemplateHandle(generation, spec, self._reaper, outlet)
+        except OSError:
+            outlet.close()
+            raise
         self._alive[template.pid] = template
         self._loop.add_reader(template.control.fileno(), self._on_readable, template)
+        template.outlet.listen(template)
         self._reaper.watch(template.pid, partial(self._on_exit, template))
         template.due.enter("INITIALISED", self._clock() + spec.boot_timeout)
 
@@ -119,7 +128,7 @@ class Templates:
 
     def _give_up(self, template: TemplateHandle, reason: str) -> None:
         template.failure = template.failure or reason
-        logger.error("%s: %s; its stacks go to stderr", template.name(), template.failure)
+        logger.error("%s: %s; its stacks follow", template.name(), template.failure)
         template.dump()
         template.due.phase, template.due.kill = NEVER, self._clock() + DUMP_GRACE
 
@@ -164,6 +173,7 @@ class Templates:
 
     def _on_ready(self, template: TemplateHandle, header: bytes) -> None:
         told = _decode_ready(header)
+        template.outlet.end(START, None, told["printed"])
         if threads := told["threads"]:
             logger.warning(
                 "%s has Python threads after the import: %s; they do not exist in children. "

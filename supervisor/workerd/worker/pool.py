@@ -17,6 +17,7 @@ import msgspec
 from workerd.bootsteps import StartStopStep
 from workerd.delivery import Lane, TaskOptions
 from workerd.errors import ConfigError
+from workerd.worker.output import log_line
 from workerd.worker.pools import Pools
 from workerd_pool import Pool as ProcessPool
 from workerd_pool import Spec
@@ -99,6 +100,7 @@ class Listener:
         self.on_started, self.on_progress = runs.on_started, runs.on_progress
         self.on_done, self.on_lost = runs.on_done, runs.on_lost
         self.on_returned = runs.on_returned
+        self.on_output = log_line
 
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""

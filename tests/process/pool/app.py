@@ -34,6 +34,8 @@ class Runner:
 
     def child_started(self) -> None:
         self.started += 1
+        if words := self.options.get("hello"):
+            print(words, end="")
         time.sleep(self.options.get("slow_start", 0.0))
         if self.options.get("bad_child"):
             raise RuntimeError("no database")
@@ -88,6 +90,24 @@ class Runner:
         for number in range(header["count"]):
             report.progress({"step": number}, body)
         return {"state": "SUCCESS"}, b""
+
+    def prints(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        # Bytes straight into the descriptor, as C code and other programs write.
+        fd = header.get("fd", 1)
+        for _ in range(header.get("times", 1)):
+            os.write(fd, body)
+            time.sleep(header.get("pause", 0.0))
+        return {"state": "SUCCESS"}, b""
+
+    def says(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        print(body.decode(), end=header.get("end", "\n"), file=getattr(sys, header.get("stream", "stdout")))
+        return {"state": "SUCCESS"}, b""
+
+    def leaves_speaker(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        """Leave a process behind that prints when ``header["gate"]`` appears."""
+        command = f"while ! [ -e {header['gate']} ]; do sleep 0.02; done; echo from behind"
+        process = subprocess.Popen(["sh", "-c", command], start_new_session=True)
+        return {"pid": process.pid}, b""
 
     def raising(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         raise ValueError("not my day")
@@ -246,6 +266,8 @@ def load(arg: bytes) -> Runner:
     if options.get("dies"):
         os._exit(11)
     time.sleep(options.get("slow_import", 0.0))
+    if words := options.get("import_says"):
+        print(words, end="")
     if options.get("thread"):
         threading.Thread(target=time.sleep, args=(600,), name="metrics-pusher", daemon=True).start()
     runner = Runner(options)

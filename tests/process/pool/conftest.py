@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.loop import SelectorLoop
-from workerd_pool import Death, Job, Pool, Spec
+from workerd_pool import Death, Job, Line, Pool, Spec
 from workerd_pool.cgroup import Cgroup
 
 ROOT = str(Path(__file__).resolve().parents[3])
@@ -31,6 +31,7 @@ class Notes:
         self.done: dict[int, tuple[dict[str, Any], bytes]] = {}
         self.lost: dict[int, Death] = {}
         self.returned: list[int] = []
+        self.lines: list[Line] = []
         self.degraded: list[str | None] = []
         self.empty = 0
         self.free = 0
@@ -61,6 +62,9 @@ class Notes:
 
     def on_returned(self, job: Job) -> None:
         self.returned.append(job.id)
+
+    def on_output(self, line: Line) -> None:
+        self.lines.append(line)
 
     def on_degraded(self, reason: str | None) -> None:
         self.degraded.append(reason)

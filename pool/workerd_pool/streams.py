@@ -1,0 +1,69 @@
+"""A child's standard streams: two pipes to the supervisor, which makes log lines of what comes.
+
+A job that prints nothing costs no read and no write: one ioctl a pipe asks whether something is in
+it, so that output of C code and of other programs counts as well as Python's.  Only then a mark
+follows it, and the DONE frame tells the supervisor to read as far as that before it tells of the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import sys
+import termios
+
+from workerd_pool.lines import mark
+
+OUT, ERR = 1, 2
+
+
+def set_up() -> None:
+    """Python's own streams, in the template: whole lines leave at once, and any text can be written."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def take(out: int, err: int) -> None:
+    """Let the descriptors 1 and 2 be these two, which are closed."""
+    for fd, target in ((out, OUT), (err, ERR)):
+        os.dup2(fd, target)
+        os.close(fd)
+
+
+def flush() -> None:
+    """Write out what Python still holds of stdout and stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            # Closed or replaced by task code; there is nowhere left to say so.
+            continue
+
+
+class Streams:
+    """Ends the output of one job after the other."""
+
+    def __init__(self, out: int = OUT, err: int = ERR) -> None:
+        self._out, self._err = out, err
+        self._size = bytearray(4)
+
+    def end(self, job_id: int) -> int:
+        """The job has ended: mark that in each pipe that is not empty; their bits, the lowest for stdout."""
+        flush()
+        return self._end(self._out, job_id) | self._end(self._err, job_id) << 1
+
+    def _end(self, fd: int, job_id: int) -> int:
+        try:
+            if not self._unread(fd):
+                return 0
+            os.write(fd, mark(job_id))
+        except OSError:
+            # Closed or replaced by task code.
+            return 0
+        return 1
+
+    def _unread(self, fd: int) -> int:
+        fcntl.ioctl(fd, termios.FIONREAD, self._size)
+        return int.from_bytes(self._size, sys.byteorder)
