@@ -8,6 +8,8 @@ Units:  bytes; seconds of the monotonic clock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Interruption, Job
 from workerd_pool.crew import Crew
@@ -19,12 +21,17 @@ from workerd_pool.memory import next_look, size_text
 from workerd_pool.recycling import limit_after_job
 from workerd_pool.witness import OomWitness
 
+SLICE = 0.02  # seconds of readings at a time
+PAUSE = 0.1  # seconds until it goes on
+
 
 class MemoryGuard:
     """One for a crew."""
 
-    def __init__(self, crew: Crew, enforcer: Enforcer, witness: OomWitness) -> None:
-        self._crew, self._enforcer, self._witness = crew, enforcer, witness
+    def __init__(
+        self, crew: Crew, enforcer: Enforcer, witness: OomWitness, clock: Callable[[], float]
+    ) -> None:
+        self._crew, self._enforcer, self._witness, self._clock = crew, enforcer, witness, clock
         self._warned = 0  # the newest generation that was found to be too large for its limits
 
     def tick(self, now: float) -> None:
@@ -34,6 +41,10 @@ class MemoryGuard:
             # Also for its own sake: what it has not seen for long it cannot tell from what happens now.
             self._witness.look()
         for child in due:
+            if self._clock() - now > SLICE:
+                # Exact readings have taken long; the loop has other things to do in between.
+                child.due.memory = now + PAUSE
+                continue
             child.due.memory = NEVER if child.current is None else next_look(child.spec, now)
             if child.current is not None:
                 self._check(child, child.current, now)

@@ -66,7 +66,7 @@ class Reconciler:
         witness = OomWitness(cgroup, clock)
         self.crew = Crew(loop, reaper, clock, dispatcher, self.teller, self, witness)
         self.enforcer = Enforcer(self.crew, dispatcher, self, clock)
-        self.guard = MemoryGuard(self.crew, self.enforcer, witness)
+        self.guard = MemoryGuard(self.crew, self.enforcer, witness, clock)
         self.templates = Templates(loop, reaper, clock, self.teller, self, witness)
         self.child_budget = RestartBudget(LEAST_BUDGET)
         self.template_budget = RestartBudget(LEAST_BUDGET)

@@ -37,11 +37,12 @@ class Sent:
 
     ordinary: set[int] = field(default_factory=set)
     limited: dict[int, AsyncResult] = field(default_factory=dict)
+    greedy: dict[int, AsyncResult] = field(default_factory=dict)
     poison: dict[int, AsyncResult] = field(default_factory=dict)
 
     @property
     def next(self) -> int:
-        return len(self.ordinary) + len(self.limited) + len(self.poison)
+        return sum(map(len, (self.ordinary, self.limited, self.greedy, self.poison)))
 
 
 class Soak:
@@ -65,6 +66,7 @@ class Soak:
             self.reload_broken: 1,
             self.hang_up: 1,
             self.over_the_limit: 2,
+            self.too_much_memory: 1,
             self.poison: 1,
         }
 
@@ -87,6 +89,10 @@ class Soak:
     def over_the_limit(self) -> None:
         number = self.sent.next
         self.sent.limited[number] = self.app.send_task("ledger.run", (number, 600.0), time_limit=0.5)
+
+    def too_much_memory(self) -> None:
+        number = self.sent.next
+        self.sent.greedy[number] = self.app.send_task("ledger.gorge", (number, 300))
 
     def poison(self) -> None:
         if self._may_die(3):

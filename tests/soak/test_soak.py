@@ -22,6 +22,7 @@ from tests.support.eventually import eventually
 BUSY = 8.0
 """Seconds of events between two quiet points."""
 QUIET_SIZE = 2
+LIMITS = {"WORKERD_MAX_TASKS_PER_CHILD": "60", "WORKERD_MEMORY_LIMIT": "250MB"}
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def daemon(short_dir: Path, redis_url: str) -> Iterator[Workerd]:
     (home / "soakapp.py").write_text(GOOD)
     words = ("--pool", "video:queues=video")
     options = {"app": "soakapp", "broker": redis_url, "backend": redis_url, "words": words}
-    with running(home, env={"WORKERD_MAX_TASKS_PER_CHILD": "60"}, **options) as daemon:
+    with running(home, env=LIMITS, **options) as daemon:
         yield daemon
 
 
@@ -59,7 +60,7 @@ def quiet(soak: Soak) -> None:
     """After the last event everything comes to rest, and every task has come to its end."""
     daemon, sent = soak.daemon, soak.sent
     eventually(lambda: sent.ordinary <= set(daemon.ran()), within=90)
-    for results in (sent.limited, sent.poison):
+    for results in (sent.limited, sent.greedy, sent.poison):
         for result in results.values():
             eventually(lambda result=result: result.state == "FAILURE", within=60)
     eventually(lambda: at_rest(daemon), within=30)
@@ -89,17 +90,21 @@ def is_whole(pool: Mapping[str, Any]) -> bool:
 def account(soak: Soak) -> None:
     """Each id exactly once; only a kill of ours may cut a run off, and only such a run begins again."""
     sent, started, ended = soak.sent, soak.daemon.ran("start"), soak.daemon.ran()
-    assert set(started) == sent.ordinary | set(sent.limited) | set(sent.poison)
+    failing = {*sent.limited, *sent.greedy, *sent.poison}
+    assert set(started) == sent.ordinary | failing
     repeats = sum(started[number] - 1 for number in sent.ordinary)
     cut_off = sum(started[number] - ended[number] for number in sent.ordinary)
     assert cut_off <= soak.kills, "a run was interrupted that no kill of the test has hit"
     assert repeats <= soak.kills, "a run was repeated that no kill of the test has hit"
-    assert not set(ended) & (set(sent.limited) | set(sent.poison))
+    assert not set(ended) & failing
     assert all(started[number] == 1 for number in sent.limited)
+    assert sum(started[number] - 1 for number in sent.greedy) <= soak.kills
     # A kill of ours may be one of the three deaths.
     assert all(started[number] <= 3 for number in sent.poison)
     for result in sent.limited.values():
         assert type(result.result).__name__ == "TimeLimitExceeded"
+    for result in sent.greedy.values():
+        assert type(result.result).__name__ == "MemoryLimitExceeded"
     for result in sent.poison.values():
         assert type(result.result).__name__ == "WorkerLostError"
     assert soak.daemon.status()["tasks"]["put_aside"] == len(sent.poison)

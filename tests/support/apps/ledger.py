@@ -46,6 +46,15 @@ def hold(number: int, gate: str) -> int:
     return number
 
 
+@app.task(name="ledger.gorge")
+def gorge(number: int, mb: int) -> None:
+    """Takes so much and keeps it until it is killed."""
+    note("start", number)
+    kept = bytearray(os.urandom(1024)) * (mb * 1024)
+    while kept:
+        time.sleep(0.1)
+
+
 @app.task(name="ledger.early", acks_late=False)
 def early(number: int, seconds: float = 0.0) -> int:
     note("start", number)
