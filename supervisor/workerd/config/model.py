@@ -151,7 +151,12 @@ def parse_bytes(value: Any) -> int:
 
 def parse_budget(value: Any) -> int | None:
     """As ``parse_bytes``; None from ``auto``."""
-    return None if str(value).strip() == "auto" else parse_bytes(value)
+    if str(value).strip().lower() == "auto":
+        return None
+    try:
+        return parse_bytes(value)
+    except ValueError:
+        raise ValueError("write a number with kB, MB or GB, such as 4GB, 0 for no budget, or auto") from None
 
 
 def parse_size(value: Any) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.pool.conftest import Rig
+from workerd_pool import Job
 
 MB = 1 << 20
 
@@ -126,3 +127,26 @@ def test_when_memory_is_short_the_idle_child_that_has_grown_most_is_replaced(
     assert rig.notes.degraded == []
     (tmp_path / "go").touch()
     rig.until(lambda: busy in rig.notes.done)
+
+
+def test_a_pool_that_recycles_after_every_job_runs_no_more_at_a_time_than_it_has_children(rig: Rig) -> None:
+    rig.boot(2, max_jobs=1)
+    at_once: list[int] = []
+    started = rig.notes.on_started
+
+    def on_started(job: Job, pid: int) -> None:
+        started(job, pid)
+        at_once.append(len(rig.notes.started) - len(rig.notes.done))
+
+    rig.notes.on_started = on_started  # type: ignore[method-assign]
+    left = [0.02] * 20
+
+    def feed() -> None:
+        while left and rig.pool.free:
+            rig.submit("sleep", seconds=left.pop())
+
+    rig.notes.when_free = feed
+    feed()
+    rig.until(lambda: len(rig.notes.done) == 20)
+    assert max(at_once) == 2
+    assert len({header["pid"] for header, _ in rig.notes.done.values()}) == 20

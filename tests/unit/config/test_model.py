@@ -9,6 +9,7 @@ import pytest
 from workerd.config.model import (
     Config,
     default_size,
+    parse_budget,
     parse_bytes,
     parse_count,
     parse_count_or_none,
@@ -55,6 +56,12 @@ def test_memory_has_a_unit_of_1024(written: object, size: int) -> None:
 def test_memory_without_a_unit_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="such as 200MB, or 0 for no limit"):
         parse_bytes(written)
+
+
+def test_a_budget_may_be_left_to_the_cgroup() -> None:
+    assert [parse_budget(written) for written in ("auto", " AUTO", 0, "4GB")] == [None, None, 0, 4 << 30]
+    with pytest.raises(ValueError, match="0 for no budget, or auto"):
+        parse_budget("lots")
 
 
 def test_a_count_may_be_no_limit() -> None:
