@@ -12,6 +12,7 @@ import pytest
 from tests.support.snippets import Reader, snippets
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/pools.md", "docs/how-to/limits.md"]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def reader(tmp_path: Path, short_dir: Path) -> Reader:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/how-to/pools.md"])
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_snippet_does_what_the_text_says(reader: Reader, name: str) -> None:
     document = ROOT / name
     assert any(snippet.role == "run" for snippet in snippets(document)), "nothing would be run"

@@ -47,10 +47,10 @@ def test_a_repeat_within_a_second_is_the_same_request(start: Start) -> None:
 
 
 def test_stop_signals_again_end_in_a_kill_and_the_work_is_given_back(start: Start) -> None:
-    daemon = start(words=())
+    daemon = start(env={"WORKERD_DRAIN__GRACE": "2"})
     gate = daemon.home / "gate"
     with daemon.client() as app:
-        app.send_task("ledger.hold", (1, str(gate)))
+        app.send_task("ledger.deaf", (1, str(gate)))
         eventually(lambda: daemon.ran("start")[1] == 1)
         daemon.kill(signal.SIGTERM)
         eventually(lambda: daemon.status()["state"] == "draining")

@@ -87,11 +87,13 @@ class AppRunner:
         self._request = Request(called_directly=False)
 
     def table(self) -> dict[str, Any]:
-        """Name to options, for every task; the settings' limits stand in for a task's own."""
-        limits = {"time_limit": self.app.conf.task_time_limit}
-        limits["soft_time_limit"] = self.app.conf.task_soft_time_limit
+        """Name to options, for every task, with the app's limits beside the task's own."""
+        limits = {
+            "app_time_limit": self.app.conf.task_time_limit,
+            "app_soft_time_limit": self.app.conf.task_soft_time_limit,
+        }
         return {
-            name: {option: _first(getattr(task, option), limits.get(option)) for option in TABLE}
+            name: {option: getattr(task, option) for option in TABLE} | limits
             for name, task in self.app.tasks.items()
         }
 
@@ -167,7 +169,3 @@ def shield(report: ChildLink) -> None:
         except INTERRUPTIONS:
             continue
         return
-
-
-def _first(value: Any, otherwise: Any) -> Any:
-    return otherwise if value is None else value

@@ -21,6 +21,8 @@ VERBS = {
     "restart": "Drain, then start the daemon's new code.",
     "status": "Show how a daemon is.",
     "scale": "Change the number of slots.",
+    "limit": "Change the time limits of a task.",
+    "terminate": "End a task by its id.",
     "call": "Send a task and print its id.",
     "result": "Print the result of a task.",
     "check": "Check settings, app, steps, broker and paths.",

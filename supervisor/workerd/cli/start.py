@@ -19,6 +19,8 @@ workerd -A proj start --size 2-8 -Q celery,mail --broker redis://localhost:6379/
 
 
 _LIMITS = (
+    click.option("--time-limit", metavar="TIME", help="Kill the child of a task that runs longer."),
+    click.option("--soft-time-limit", metavar="TIME", help="Interrupt a task that runs longer."),
     click.option("--max-tasks-per-child", metavar="N", help="Replace a child after N tasks."),
     click.option("--max-memory-per-child", metavar="SIZE", help="Replace a child with more after a task."),
     click.option("--soft-memory-limit", metavar="SIZE", help="Interrupt a task whose child has more."),

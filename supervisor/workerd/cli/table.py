@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
+
+SHOWN = 3
+"""Deaths that the table shows of each pool; ``--json`` has more."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -20,6 +24,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("tasks", _counters(found.get("tasks") or {}))
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
+    yield from _row("limits", _limits(found.get("limits") or {}))
     if found.get("statedb"):
         yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"
     pools = found.get("pools") or ()
@@ -66,6 +71,30 @@ def _memory(memory: Mapping[str, Any]) -> str:
     return f"{memory.get('text', '')}{stopped}"
 
 
+def _limits(limits: Mapping[str, Mapping[str, Any]]) -> str:
+    """What an operator has set: ``proj.add soft 5s, hard none``."""
+    return "; ".join(
+        f"{task} {', '.join(f'{name} {seconds_text(value)}' for name, value in said.items())}"
+        for task, said in limits.items()
+    )
+
+
+def seconds_text(value: float | None) -> str:
+    """``5s``; None is no limit."""
+    return "none" if value is None else f"{value:g}s"
+
+
+def _deaths(deaths: Mapping[str, Any]) -> Iterator[str]:
+    """How many children have died of what, and the last of them."""
+    if not deaths.get("counts"):
+        return
+    yield f"    died: {', '.join(f'{count} {cause}' for cause, count in deaths['counts'].items())}"
+    for death in deaths["last"][:SHOWN]:
+        when = datetime.fromtimestamp(death["at"], UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        task = f" {death['task']}" if death["task"] else ""
+        yield f"      {when}  pid {death['pid']}  {death['words']}{task}"
+
+
 def _pool(pool: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     lower, upper = pool.get("lower"), pool.get("upper")
     bounds = f"{lower}" if lower == upper else f"{lower}-{upper}"
@@ -76,6 +105,7 @@ def _pool(pool: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     )
     if pool.get("queues") and not alone:
         yield f"    queues {', '.join(pool['queues'])}"
+    yield from _deaths(pool.get("deaths") or {})
     if pool.get("degraded"):
         yield f"    DEGRADED: {pool['degraded']}"
     for child in pool.get("children") or ():

@@ -58,6 +58,10 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Slots of the pool, (lower, upper); equal when the size is fixed."""
     queues: tuple[str, ...] = ()
     """Queues to consume; empty, in the default pool, means the app's, by default ``celery``."""
+    time_limit: float | None = None
+    """Seconds that a task may run before its child is killed; infinity for ever, None as the app says."""
+    soft_time_limit: float | None = None
+    """Seconds that a task may run before SoftTimeLimitExceeded is raised in it."""
     max_tasks_per_child: int = 0
     """Tasks that a child may begin before it is replaced; 0 for any number."""
     max_memory_per_child: int = 0
@@ -119,6 +123,18 @@ def parse_positive_duration(value: Any) -> float:
     if seconds == 0:
         raise ValueError("this time must be more than 0")
     return seconds
+
+
+def parse_limit(value: Any) -> float | None:
+    """Seconds as ``parse_duration``; infinity from ``none`` or 0, None from ``app``."""
+    word = str(value).strip().lower()
+    if word == "app":
+        return None
+    try:
+        seconds = math.inf if word == "none" else parse_duration(value)
+    except ValueError:
+        raise ValueError("write seconds, or a number with ms, s, m, h or d; none, or app") from None
+    return seconds or math.inf
 
 
 def parse_count(value: Any) -> int:
@@ -197,6 +213,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "queues": parse_names,
     "broker": parse_names,
     "max_crashes": parse_count,
+    "time_limit": parse_limit,
+    "soft_time_limit": parse_limit,
     "max_tasks_per_child": parse_count_or_none,
     "max_memory_per_child": parse_bytes,
     "soft_memory_limit": parse_bytes,

@@ -7,6 +7,7 @@ Errors: ConfigError, one line.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -70,9 +71,10 @@ def nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def check_pools(config: Config) -> None:
-    """Every named pool has queues, and no queue has two pools."""
+    """Every named pool has queues, no queue has two pools, and soft limits come before hard ones."""
     owners: dict[str, str] = {}
     for name, pool in config.all_pools().items():
+        check_limits(name, pool)
         if not pool.queues and name != DEFAULT_POOL:
             raise ConfigError(f"pool {name!r} has no queues", f"name them: --pool {name}:queues=A,B")
         for queue in pool.queues:
@@ -81,6 +83,17 @@ def check_pools(config: Config) -> None:
                     f"queue {queue!r} is in two pools, {owners[queue]!r} and {name!r}",
                     "a queue belongs to one pool; take it out of the other",
                 )
+
+
+def check_limits(name: str, pool: PoolConfig) -> None:
+    """A soft limit that is no sooner than the hard one would never be seen."""
+    soft, hard = pool.soft_time_limit, pool.time_limit
+    if soft is not None and hard is not None and soft >= hard and soft < math.inf:
+        where = "" if name == DEFAULT_POOL else f" of pool {name!r}"
+        raise ConfigError(
+            f"the soft_time_limit{where}, {soft:g}s, does not come before its time_limit, {hard:g}s",
+            "make it shorter, or leave one of them out",
+        )
 
 
 def left_for_default(queues: Iterable[str], pools: Mapping[str, PoolConfig]) -> list[str]:

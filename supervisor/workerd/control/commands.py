@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,6 +11,8 @@ from workerd.config.model import DEFAULT_POOL
 from workerd.control.daemon import Daemon, Fact
 from workerd.control.registry import NoArguments, Registry, Request, command
 from workerd.errors import WorkerdError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Stop(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,6 +28,22 @@ class Scale(msgspec.Struct, forbid_unknown_fields=True):
     spec: str
     pool: str = DEFAULT_POOL
     dry_run: bool = False
+
+
+class Limit(msgspec.Struct, forbid_unknown_fields=True):
+    """``soft`` and ``hard`` in seconds: 0 for no limit, None leaves it; ``reset``: as if never set."""
+
+    task: str
+    soft: Seconds | None = None
+    hard: Seconds | None = None
+    reset: bool = False
+
+
+class Terminate(msgspec.Struct, forbid_unknown_fields=True):
+    """``kill``: at once, without an interruption before."""
+
+    id: str
+    kill: bool = False
 
 
 @command("ping", NoArguments, text="say that the daemon answers, with its pid")
@@ -96,6 +114,17 @@ def scale(daemon: Daemon, request: Request[Scale]) -> dict[str, Any]:
     return daemon.scale(request.args.spec, request.args.pool, request.args.dry_run)
 
 
+@command("limit", Limit, changes=True, text="change the time limits of a task")
+def limit(daemon: Daemon, request: Request[Limit]) -> dict[str, Any]:
+    args = request.args
+    return daemon.limit(args.task, args.soft, args.hard, args.reset)
+
+
+@command("terminate", Terminate, changes=True, text="end a task by its id")
+def terminate(daemon: Daemon, request: Request[Terminate]) -> dict[str, Any]:
+    return daemon.terminate(request.args.id, request.args.kill)
+
+
 def builtin_commands() -> Registry:
     """A registry of its own with the commands above."""
-    return Registry([ping, status, stop, reload, restart, scale])
+    return Registry([ping, status, stop, reload, restart, scale, limit, terminate])

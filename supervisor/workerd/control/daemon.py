@@ -4,8 +4,8 @@
 ``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``queues``,
 ``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``; ``stopped``, what is
 forbidden for want of it), ``pools`` (one mapping each: ``name``, ``queues``, ``generation``, ``lower``,
-``upper``, ``wanted``, ``alive``, ``busy``, ``degraded``, ``children``), ``statedb`` (why it
-cannot be written), ``steps``.
+``upper``, ``wanted``, ``alive``, ``busy``, ``degraded``, ``deaths``, ``children``), ``limits`` (what an
+operator has set, by task), ``statedb`` (why it cannot be written), ``steps``.
 
 A *fact* is a mapping with the key ``event``: ``{"event": "draining", "waiting_for": ["proj.add[4f2a]"],
 "seconds_left": 12.5}`` while a stop goes on, ``{"event": "stopped", "code": 0}`` as the last one of a
@@ -43,6 +43,23 @@ class Daemon(Protocol):
         each finishes first, None for at once), ``dry_run``.
 
         Errors: UsageError for a spec that cannot be read and for a pool that is not there.
+        """
+
+    def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
+        """Change the time limits of ``task``, also of its runs that go on.
+
+        In seconds; 0 is no limit, None leaves it as it is; ``reset`` takes back what was set before.  The
+        answer: ``task``, ``pools`` (for each by its name ``soft`` and ``hard``, as they are for runs whose
+        message says nothing; None for no limit), ``set`` (those of the two that an operator has set),
+        ``running`` (runs that go on).
+
+        Errors: UsageError for a task that is not known, and for a soft limit that is not before the hard one.
+        """
+
+    def terminate(self, task_id: str, kill: bool) -> dict[str, Any]:
+        """End the runs of one id; ``id``, ``done`` (what was done to each of them, in words).
+
+        Errors: UsageError when this node holds no such task.
         """
 
     def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:

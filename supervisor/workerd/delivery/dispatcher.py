@@ -18,7 +18,9 @@ from workerd.delivery.deaths import Deaths
 from workerd.delivery.failures import Failures
 from workerd.delivery.intake import Intake
 from workerd.delivery.lane import Lane
+from workerd.delivery.limits import LiveLimits
 from workerd.delivery.narrator import Narrator
+from workerd.delivery.orders import Orders
 from workerd.delivery.outcome import DONE, GIVE_BACK
 from workerd.delivery.request import Request, Stage
 from workerd.delivery.runs import Runs
@@ -64,6 +66,7 @@ class Dispatcher:
         self.settler = Settler(self.table, self.dead_room, self.deaths, clock, self.check_idle)
         self.failures = Failures()
         self.intake, self.runs = Intake(self), Runs(self)
+        self.limits, self.orders = LiveLimits(), Orders(self)
         self.draining = False
         self.paused = ""
         """Why nothing more is fetched for now; empty while it is."""
@@ -163,7 +166,9 @@ class Dispatcher:
         """It has not run, or its run was cut off: it is the next to start here."""
         request.stage = Stage.RESERVED
         request.worker_pid = request.time_start = None
-        if self.draining and not request.acknowledged:
+        if request.unwanted:
+            self.orders.revoke(request)
+        elif self.draining and not request.acknowledged:
             self.give_back(request, "the daemon is stopping")
         else:
             self.lane_of(request).ready.appendleft(request)

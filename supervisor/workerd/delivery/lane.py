@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from workerd.delivery.limits import NOTHING, Limits
 from workerd.delivery.outcome import DONE
 from workerd.delivery.prefetch import Prefetch
 from workerd.delivery.request import Request, Settlement, Stage, TaskOptions, Verdict
@@ -35,6 +36,8 @@ class Lane:
         self.prefetch = Prefetch()
         self.ready: deque[Request] = deque()
         self._acknowledging: set[int] = set()  # requests that speak for a slot each
+        self.limits = NOTHING
+        """What the pool's settings say of the time that its tasks may take."""
         self.growth = 0
         """Slots that the pool may still grow by: what would fill them is worth holding."""
 
@@ -82,6 +85,9 @@ class Lane:
         if message.expires is not None and message.expires <= self.dispatcher.clock.wall():
             self._expired(request)
             return True
+        if request.unwanted:
+            self.dispatcher.orders.revoke(request)
+            return True
         options = self.tasks.get(message.task)
         if options is None:
             self._unknown(request)
@@ -118,7 +124,7 @@ class Lane:
         self.pump()
 
     def _job(self, request: Request) -> Job:
-        hard, soft = request.message.timelimit
+        limits = self.limits_of(request)
         return Job(
             id=request.number,
             header={
@@ -128,10 +134,14 @@ class Lane:
                 "deaths": request.deaths,
             },
             body=request.message.payload,
-            soft_limit=soft if soft is not None else request.options.soft_time_limit,
-            hard_limit=hard if hard is not None else request.options.time_limit,
+            soft_limit=limits.soft,
+            hard_limit=limits.hard,
             title=request.title,
         )
+
+    def limits_of(self, request: Request) -> Limits:
+        """How long this run may take."""
+        return self.dispatcher.limits.of(request.message, request.options, self.limits)
 
     # -- not to the pool -----------------------------------------------------------------------
 

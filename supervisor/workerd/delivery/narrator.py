@@ -70,6 +70,9 @@ class Narrator:
     def failed_by_death(self, request: Request, death: Death, fate: str) -> None:
         logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.words, fate)
 
+    def revoked(self, request: Request) -> None:
+        logger.warning("Task %s revoked by an operator before it ran", request.title)
+
     def expired(self, request: Request) -> None:
         logger.info("Discarding revoked task: %s (expired)", request.title)
 

@@ -50,6 +50,9 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     store_errors_even_if_ignored: bool = False
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    app_time_limit: float | None = None
+    """The app's settings say so of all its tasks."""
+    app_soft_time_limit: float | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> TaskOptions:
@@ -80,6 +83,8 @@ class Request:
     acknowledged: bool = False
     """True once an early acknowledgement was confirmed: nothing is left to settle."""
     timer: Any = None
+    unwanted: bool = False
+    """An operator has ordered its end: it is not begun any more."""
     verdict: Verdict | None = None
     linked: bool = True
     """False when the link that delivered it is gone and its tag with it."""

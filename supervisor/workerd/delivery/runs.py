@@ -67,6 +67,10 @@ class Runs:
             desk.requeue(request)
             lane.pump()
             return
+        if outcome.stopped and not request.acknowledged:
+            desk.totals.interrupted += 1
+            desk.give_back(request, "interrupted by the stop")
+            return
         desk.narrator.ended(request, outcome)
         desk.totals.count(outcome.state)
         if outcome.runtime is not None:

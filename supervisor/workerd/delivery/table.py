@@ -70,6 +70,10 @@ class Table:
     def in_stage(self, stage: Stage) -> list[Request]:
         return [request for request in self._requests.values() if request.stage is stage]
 
+    def with_id(self, task_id: str) -> list[Request]:
+        """More than one where a retry has come before its first run was settled."""
+        return [request for request in self._requests.values() if request.id == task_id]
+
     def unlink(self, now: float) -> list[Request]:
         """The link is gone and its tags with it.  Return what has not started: it will come again."""
         self.redeliveries.link_lost(now)

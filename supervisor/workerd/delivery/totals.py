@@ -16,7 +16,11 @@ _BY_STATE = {
 
 @dataclass(slots=True)
 class Totals:
-    """Messages and runs; ``cut_off`` counts runs that ended with their child's death."""
+    """Messages and runs.
+
+    ``cut_off`` counts runs that ended with their child's death, ``interrupted`` those that a stop has cut
+    off and given back.
+    """
 
     received: int = 0
     started: int = 0
@@ -30,6 +34,7 @@ class Totals:
     cut_off: int = 0
     put_aside: int = 0
     given_back: int = 0
+    interrupted: int = 0
     repeated: int = 0
 
     def count(self, state: str) -> None:

@@ -15,7 +15,7 @@ class BeginDrain:
 
 @dataclass(frozen=True, slots=True)
 class SoftStop:
-    """Give what still runs one grace period, the last before it is killed."""
+    """Interrupt what still runs; it has one grace period to end before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)

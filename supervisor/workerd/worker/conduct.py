@@ -79,6 +79,7 @@ class Conductor:
         titles = ", ".join(waiting_for(list(worker.dispatcher.table))) or "nothing runs"
         logger.warning("Stopping: %.0f seconds of grace for %s", grace, titles)
         self._set_alarm(grace, Event.GRACE_OVER)
+        worker.dispatcher.orders.soft_stop()
 
     @perform.register
     def _(self, command: do.KillChildren) -> None:
@@ -96,10 +97,13 @@ class Conductor:
     @perform.register
     def _(self, command: do.Finish) -> None:
         self.code, self.restart = command.code, command.restart
+        if self.worker.dispatcher.totals.interrupted and not self.restart:
+            # What the stop has cut off went back before anybody had to be killed.
+            self.code = self.code or ExitCode.GIVEN_BACK
         for timer in (self._ticker, self._alarm):
             if timer is not None:
                 timer.cancel()
-        self.worker.hub.stop(int(command.code))
+        self.worker.hub.stop(int(self.code))
 
     def _drained(self) -> None:
         self.worker.happened(Event.DRAINED)

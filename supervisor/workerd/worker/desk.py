@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from workerd.control.daemon import Fact
 from workerd.control.scaling import scaled
-from workerd.errors import WorkerdError
+from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
+from workerd.errors import UsageError, WorkerdError
 from workerd.worker.dry_start import DryStart
 from workerd.worker.lifecycle import Event, State
-from workerd.worker.status import leaver, status
+from workerd.worker.status import leaver, said, status
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -101,6 +103,41 @@ class OperatorDesk:
             "dry_run": dry_run,
         }
 
+    # -- runs ----------------------------------------------------------------------------------------
+
+    def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
+        dispatcher = self.worker.dispatcher
+        known = dispatcher.default.tasks
+        if task not in known:
+            near = get_close_matches(task, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "give its full name, such as proj.add"
+            raise UsageError(f"there is no task {task!r}", hint)
+        wanted = Limits(_or_none(soft), _or_none(hard))
+        live = dispatcher.limits.by_task.get(task, NOTHING)
+        if reset:
+            dispatcher.orders.limit(task, None)
+        elif wanted != NOTHING:
+            _check_order(wanted.over(live))
+            dispatcher.orders.limit(task, wanted)
+        live = dispatcher.limits.by_task.get(task, NOTHING)
+        running = sum(request.message.task == task for request in self.worker.active_requests)
+        if reset or wanted != NOTHING:
+            logger.info("Limits of %s changed by an operator: %s; %d running", task, said(live), running)
+        pools: dict[str, dict[str, float | None]] = {}
+        for lane in dispatcher.lanes.values():
+            found = said(live.over(of_task(known[task], lane.limits)))
+            pools[lane.name] = {"soft": found.get("soft"), "hard": found.get("hard")}
+        return {"task": task, "pools": pools, "set": said(live), "running": running}
+
+    def terminate(self, task_id: str, kill: bool) -> dict[str, Any]:
+        done = self.worker.dispatcher.orders.terminate(
+            task_id, kill=kill, grace=self.worker.config.drain.grace
+        )
+        if not done:
+            raise UsageError(f"no task {task_id!r} is here", "see workerd status for what runs")
+        logger.info("An operator has ended %s: %s", task_id, ", ".join(done))
+        return {"id": task_id, "done": done}
+
     def _is_up(self) -> bool:
         return self.worker.state in UP
 
@@ -119,3 +156,17 @@ class OperatorDesk:
         """A fact for all who subscribed."""
         for callback in list(self._subscribers):
             callback(fact)
+
+
+def _or_none(seconds: float | None) -> float | None:
+    """0 as an operator's word for no limit."""
+    return NONE if seconds == 0 else seconds
+
+
+def _check_order(limits: Limits) -> None:
+    soft, hard = limits.soft, limits.hard
+    if soft is not None and hard is not None and hard <= soft < NONE:
+        raise UsageError(
+            f"a soft limit of {soft:g}s does not come before a hard one of {hard:g}s",
+            "change both, or write none for one of them",
+        )

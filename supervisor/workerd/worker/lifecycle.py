@@ -8,7 +8,7 @@ BOOTING     steps and the first children are being started; a reload that is ask
 RUNNING     tasks are fetched and run
 RELOADING   as RUNNING, while a new generation of children is being started
 DRAINING    nothing is fetched; what runs may finish, what has not started is given back
-STOPPING    the time to finish is over; what still runs has one grace period before it is killed
+STOPPING    the time to finish is over; what still runs is interrupted, and killed after one grace period
 KILLING     children have been killed; waits until they are gone, at most another grace period
 STOPPED     the end: the loop is left with an exit code, or the process image is replaced, unless a stop comes
 

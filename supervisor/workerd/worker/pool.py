@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workerd.bootsteps import StartStopStep
-from workerd.delivery import Lane, TaskOptions
+from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError
 from workerd.worker.output import log_line
 from workerd.worker.pools import Pools
@@ -77,6 +77,7 @@ class NamedPool(ProcessPool):
         self.degraded: str | None = None
         """Why its children cannot be kept alive, while that is so."""
         lane.pool = self
+        lane.limits = Limits(self.config.soft_time_limit, self.config.time_limit)
 
     def resize(self, lower: int, upper: int, reason: str) -> None:
         """New bounds; ``wanted`` moves into them.  Raises ConfigError."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import workerd
-from workerd.delivery import Request, Stage
+from workerd.delivery import Limits, Request, Stage
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
     from workerd.worker.pool import NamedPool
     from workerd_pool import ChildInfo
+    from workerd_pool.death import Deaths
 
 
 def status(worker: WorkController) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def status(worker: WorkController) -> dict[str, Any]:
         "link": link(worker, now),
         "queues": list(worker.consumer.queues),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
-        "pools": [pool(each) for each in worker.pools.values()],
+        "pools": [pool(each, worker.clock.wall() - now) for each in worker.pools.values()],
+        "limits": {task: said(limits) for task, limits in worker.dispatcher.limits.by_task.items()},
         "memory": worker.memory.status(),
         "statedb": worker.statedb.problem,
         "reload": worker.reloads.last,
@@ -59,8 +62,8 @@ def held(worker: WorkController) -> dict[str, int]:
     return counts
 
 
-def pool(pool: NamedPool) -> dict[str, Any]:
-    """One pool, its queues, its bounds and its children."""
+def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:
+    """One pool, its queues, its bounds and its children; Unix time is ``wall_offset`` ahead of its clock."""
     lower, upper = pool.bounds
     return {
         "name": pool.name,
@@ -73,8 +76,30 @@ def pool(pool: NamedPool) -> dict[str, Any]:
         "alive": pool.alive,
         "busy": pool.busy,
         "degraded": pool.degraded,
+        "deaths": deaths(pool.deaths, wall_offset),
         "children": [asdict(child) for child in pool.children()],
     }
+
+
+def deaths(found: Deaths, wall_offset: float) -> dict[str, Any]:
+    """How many children have died of what, and the last of them, the newest first; ``at`` is Unix time."""
+    last = [
+        {
+            "at": round(one.when + wall_offset, 3),
+            "pid": one.death.pid,
+            "cause": one.death.cause.value,
+            "words": one.death.words,
+            "task": one.title,
+        }
+        for one in reversed(found.last)
+    ]
+    return {"counts": {cause.value: count for cause, count in found.counts.items()}, "last": last}
+
+
+def said(limits: Limits) -> dict[str, float | None]:
+    """Of soft and hard those that something is said of; None, as JSON has no infinity, for no limit."""
+    pair = {"soft": limits.soft, "hard": limits.hard}
+    return {name: None if math.isinf(value) else value for name, value in pair.items() if value is not None}
 
 
 def leaver(child: ChildInfo) -> dict[str, Any]:

@@ -104,6 +104,44 @@ def test_a_dry_run_tells_what_would_happen(served: Served, capsys: pytest.Captur
     assert served.daemon.bounds == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("words", "asked", "said"),
+    [
+        ([], (None, None, False), "soft limit none, hard limit none; 1 running"),
+        (
+            ["--soft", "90s", "--hard", "2m"],
+            (90.0, 120.0, False),
+            "soft limit 90s, hard limit 120s (set by an operator); 1 running",
+        ),
+        (["--hard", "none"], (None, 0.0, False), "(set by an operator); 1 running"),
+        (["--reset"], (None, None, True), "soft limit none, hard limit none; 1 running"),
+    ],
+)
+def test_limit_changes_the_limits_of_a_task(
+    words: list[str],
+    asked: tuple[object, ...],
+    said: str,
+    served: Served,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["limit", "proj.add", *words]) == 0
+    assert served.daemon.asked == [("limit", "proj.add", *asked)]
+    assert capsys.readouterr().out.endswith(f"{said}\n")
+
+
+@pytest.mark.parametrize("words", [["--soft", "soon"], ["--reset", "--hard", "1"]])
+def test_limits_that_cannot_be_are_refused(
+    words: list[str], served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["limit", "proj.add", *words]) == 2
+    assert served.daemon.asked == []
+
+
+def test_terminate_says_what_was_done(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["terminate", "4f2a"]) == main(["terminate", "4f2a", "--kill"]) == 0
+    assert capsys.readouterr().out == "4f2a: interrupted\n4f2a: killed\n"
+
+
 @pytest.mark.parametrize("words", [[], ["video", "1", "2"]])
 def test_scale_needs_a_size_and_at_most_a_pool(
     words: list[str], served: Served, capsys: pytest.CaptureFixture[str]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from workerd import App
+from workerd.exceptions import SoftTimeLimitExceeded
 
 app = App("ledger")
 VERSION = os.environ.get("LEDGER_VERSION", "1")
@@ -61,6 +64,42 @@ def early(number: int, seconds: float = 0.0) -> int:
     time.sleep(seconds)
     note("end", number)
     return number
+
+
+@app.task(name="ledger.tidy")
+def tidy(number: int, seconds: float = 60.0) -> str:
+    """Cleans up when it is interrupted, whatever by, and notes the name of that."""
+    note("start", number)
+    try:
+        time.sleep(seconds)
+    except SoftTimeLimitExceeded as exc:
+        note(type(exc).__name__, number)
+        if seconds > 90:
+            raise
+        return "tidied up"
+    finally:
+        note("finally", number)
+    return "done"
+
+
+@app.task(name="ledger.deaf")
+def deaf(number: int, gate: str = "") -> int:
+    """As ``hold``, but outlives whatever can be caught, and has started a process."""
+    note("start", number)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    note("pid", sleeper.pid)
+    while not (gate and Path(gate).exists()):
+        with contextlib.suppress(BaseException):
+            time.sleep(0.05)
+    sleeper.kill()
+    sleeper.wait()
+    note("end", number)
+    return number
+
+
+@app.task(name="ledger.limited", soft_time_limit=0.3, time_limit=30)
+def limited(number: int, seconds: float = 60.0) -> str:
+    return tidy(number, seconds)
 
 
 @app.task(name="ledger.boom")

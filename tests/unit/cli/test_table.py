@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from workerd.cli.common import Common
@@ -56,6 +58,34 @@ def test_of_several_pools_each_shows_its_queues() -> None:
         "  pool video: 0 alive of 2 wanted (size 1-2), 0 busy, generation 0",
         "    queues video, thumbs",
     ]
+
+
+def test_deaths_are_counted_and_the_last_three_are_shown() -> None:
+    last = [
+        {
+            "at": 1700000000.0 - n,
+            "pid": n,
+            "cause": "signal",
+            "words": "killed by signal 9 (SIGKILL)",
+            "task": "",
+        }
+        for n in range(5)
+    ]
+    last[0] |= {"words": "hard time limit (5s)", "task": "proj.add[4f2a]"}
+    pool = {"name": "default", "deaths": {"counts": {"signal": 4, "hard limit": 1}, "last": last}}
+    found = list(lines(STATUS | {"pools": [pool]}))[-4:]
+    when = datetime.fromtimestamp(1700000000.0, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    assert found[0] == "    died: 4 signal, 1 hard limit"
+    assert found[1] == f"      {when}  pid 0  hard time limit (5s) proj.add[4f2a]"
+    assert found[2].endswith("  pid 1  killed by signal 9 (SIGKILL)")
+    assert "pid 2" in found[3]
+
+
+def test_limits_that_an_operator_has_set_are_shown() -> None:
+    limits = {"proj.add": {"soft": 5.0, "hard": None}, "proj.mul": {"hard": 0.5}}
+    assert "  limits   proj.add soft 5s, hard none; proj.mul hard 0.5s" in list(
+        lines(STATUS | {"limits": limits})
+    )
 
 
 def test_a_lost_link_is_shown_with_its_reason() -> None:

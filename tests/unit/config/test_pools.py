@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -96,6 +97,15 @@ def test_flag_environment_and_file_make_one_pool_key_by_key(tmp_path: Path) -> N
             "[pools]\nvideo = 3\n",
             r"pool 'video' from .* cannot be 3; write its settings below \[pools.video\]",
         ),
+        (
+            "soft_time_limit = 60\ntime_limit = '1m'\n",
+            "the soft_time_limit, 60s, does not come before its time_limit, 60s; make it shorter",
+        ),
+        (
+            "time_limit = 10\n[pools.video]\nqueues = 'v'\nsoft_time_limit = 11\n",
+            "the soft_time_limit of pool 'video', 11s, does not come before its time_limit, 10s",
+        ),
+        ("time_limit = 'soon'\n", "setting 'time_limit' from .* cannot be 'soon'; write seconds, .* or app"),
         ("pools = 3\n", r"setting 'pools' from .* cannot be 3; write \[pools.NAME\]"),
     ],
 )
@@ -103,6 +113,15 @@ def test_what_cannot_be_is_told_in_one_line(tmp_path: Path, text: str, says: str
     with pytest.raises(ConfigError, match=says) as told:
         load(tmp_path, text)
     assert "\n" not in str(told.value)
+
+
+def test_limits_of_pools_are_times_none_or_the_apps(tmp_path: Path) -> None:
+    text = "time_limit = '5m'\nsoft_time_limit = 'none'\n[pools.video]\nqueues = 'v'\ntime_limit = 'app'\n"
+    config = load(tmp_path, text, {"WORKERD_POOLS__PDF__TIME_LIMIT": "0", "WORKERD_POOLS__PDF__QUEUES": "p"})
+    assert (config.time_limit, config.soft_time_limit) == (300.0, math.inf)
+    video, pdf = config.pools["video"], config.pools["pdf"]
+    assert (video.time_limit, video.soft_time_limit) == (None, math.inf)
+    assert pdf.time_limit == math.inf
 
 
 def test_a_typo_in_the_environment_is_spelt_as_there() -> None:

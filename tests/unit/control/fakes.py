@@ -38,6 +38,16 @@ class FakeDaemon:
         size = {"lower": lower, "upper": upper, "was": was, "wanted": lower, "alive": was}
         return {"pool": pool, **size, "leaving": leaving, "dry_run": dry_run}
 
+    def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
+        self.asked.append(("limit", task, soft, hard, reset))
+        given = {"soft": soft, "hard": hard}
+        said = {name: value for name, value in given.items() if value is not None}
+        return {"task": task, "pools": {"default": given}, "set": said, "running": 1}
+
+    def terminate(self, task_id: str, kill: bool) -> dict[str, Any]:
+        self.asked.append(("terminate", task_id, kill))
+        return {"id": task_id, "done": ["killed" if kill else "interrupted"]}
+
     def subscribe(self, callback: Callable[[Fact], None]) -> Callable[[], None]:
         self.subscribers.append(callback)
 

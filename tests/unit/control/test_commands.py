@@ -98,6 +98,18 @@ def test_scale_is_of_the_default_pool_and_for_real_unless_it_says_otherwise(daem
     assert daemon.asked == [("scale", "3", "default", False), ("scale", "3", "video", True)]
 
 
+def test_limit_and_terminate_pass_on_what_they_are_given(daemon: FakeDaemon) -> None:
+    ask(daemon, "limit", task="proj.add", soft=5), ask(daemon, "limit", task="proj.add", reset=True)
+    ask(daemon, "terminate", id="4f2a"), ask(daemon, "terminate", id="4f2a", kill=True)
+    assert daemon.asked == [
+        ("limit", "proj.add", 5, None, False),
+        ("limit", "proj.add", None, None, True),
+        ("terminate", "4f2a", False),
+        ("terminate", "4f2a", True),
+    ]
+    assert isinstance(ask(daemon, "limit", task="proj.add", soft=-1).error, UsageError)
+
+
 def test_an_unknown_command_names_the_nearest(daemon: FakeDaemon) -> None:
     error = ask(daemon, "statsu").error
     assert isinstance(error, UsageError)

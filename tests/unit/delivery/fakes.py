@@ -46,6 +46,12 @@ class FakePool:
     alive: int = 2
     jobs: list[Any] = field(default_factory=list)
     closed_slots: int = 0
+    interrupted: list[tuple[int, str, float | None]] = field(default_factory=list)
+    killed: list[int] = field(default_factory=list)
+    limited: list[tuple[int, float | None, float | None]] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    """Jobs that no child has read: an interruption takes them back through ``on_returned``."""
+    on_returned: Callable[[Any], None] | None = None
 
     @property
     def free(self) -> int:
@@ -54,6 +60,24 @@ class FakePool:
     def submit(self, job: Any) -> None:
         assert self.free > 0
         self.jobs.append(job)
+
+    def interrupt_job(self, number: int, cause: str, text: str = "", grace: float | None = None) -> bool:
+        if number in self.unread:
+            (job,) = (job for job in self.jobs if job.id == number)
+            self.jobs.remove(job)
+            assert self.on_returned is not None
+            self.on_returned(job)
+            return False
+        self.interrupted.append((number, cause, grace))
+        return True
+
+    def kill_job(self, number: int, words: str) -> bool:
+        self.killed.append(number)
+        return number not in self.unread
+
+    def limit_job(self, number: int, soft: float | None, hard: float | None) -> bool:
+        self.limited.append((number, soft, hard))
+        return True
 
     def finish(self, index: int = 0) -> Any:
         return self.jobs.pop(index)
