@@ -33,6 +33,7 @@ from workerd_pool.errors import (
 from workerd_pool.headroom import Headroom, MemoryBudget, Pressure, Reading
 from workerd_pool.pool import Pool
 from workerd_pool.reaper import Reaper
+from workerd_pool.records import RecordHandler
 
 __all__ = [
     "INTERRUPTIONS",
@@ -58,6 +59,7 @@ __all__ = [
     "ProtocolError",
     "Reading",
     "Reaper",
+    "RecordHandler",
     "Report",
     "Runner",
     "SoftStop",

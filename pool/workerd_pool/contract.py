@@ -73,6 +73,9 @@ class Line:
 
     ``job`` is the job that ran; None outside of one.  ``source`` names the process for people.
     ``stream`` is ``"stdout"`` or ``"stderr"``.  Bytes that are no UTF-8 are escaped in ``text``.
+
+    What came through a ``RecordHandler`` has the record's ``level`` and ``logger``, and its ``text``
+    may be several lines.
     """
 
     job: Job | None
@@ -80,6 +83,8 @@ class Line:
     pid: int
     stream: str
     text: str
+    level: int | None = None
+    logger: str = ""
 
 
 @dataclass(frozen=True, slots=True)

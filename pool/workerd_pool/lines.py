@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workerd_pool.contract import Job
+from workerd_pool.records import BEGIN, MOST, Text, texts
 
 LONGEST = 8 * 1024
 """A line that is longer is cut in parts."""
@@ -43,32 +44,37 @@ class _Stretch:
     start: int = 0
     ended: bool = False
 
-    def take(self, limit: int) -> list[str]:
-        """At most ``limit`` of the lines that are whole."""
+    def take(self, limit: int) -> list[Text]:
+        """At most ``limit`` of the lines that are whole; a record in the middle of one is one more."""
         data, start, size = self.data, self.start, len(self.data)
-        lines: list[str] = []
-        while start < size and len(lines) < limit:
-            end = data.find(b"\n", start, start + LONGEST + 1)
+        taken: list[Text] = []
+        while start < size and len(taken) < limit:
+            longest = self._longest(start)
+            end = data.find(b"\n", start, start + longest + 1)
             if end >= 0:
-                lines.append(_text(data[start:end]))
+                taken += texts(data[start:end])
                 start = end + 1
-            elif size - start > LONGEST:
-                end = _between_letters(data, start, start + LONGEST)
-                lines.append(_text(data[start:end]) + CONTINUED)
+            elif size - start > longest:
+                end = _between_letters(data, start, start + longest)
+                taken += texts(data[start:end] + CONTINUED.encode())
                 start = end
             elif self.ended:
-                lines.append(_text(data[start:]))
+                taken += texts(data[start:])
                 start = size
             else:
                 break
         self.start = start
-        return lines
+        return taken
+
+    def _longest(self, start: int) -> int:
+        return MOST if self.data.startswith(BEGIN, start) else LONGEST
 
     @property
     def whole(self) -> bool:
         """``take`` would find something."""
-        left = len(self.data) - self.start
-        return left > 0 and (self.ended or left > LONGEST or self.data.find(b"\n", self.start) >= 0)
+        data, start = self.data, self.start
+        left = len(data) - start
+        return left > 0 and (self.ended or left > self._longest(start) or data.find(b"\n", start) >= 0)
 
 
 class Lines:
@@ -102,12 +108,12 @@ class Lines:
         self._add(rest, self._rests_owner)
         self._end()
 
-    def take(self, limit: int) -> list[tuple[Job | None, str]]:
-        """The next lines that are whole, at most ``limit``."""
-        taken: list[tuple[Job | None, str]] = []
+    def take(self, limit: int) -> list[tuple[Job | None, Text]]:
+        """The next lines that are whole, about ``limit`` at most."""
+        taken: list[tuple[Job | None, Text]] = []
         while self._stretches and len(taken) < limit:
             stretch = self._stretches[0]
-            taken.extend((stretch.owner, line) for line in stretch.take(limit - len(taken)))
+            taken.extend((stretch.owner, text) for text in stretch.take(limit - len(taken)))
             if stretch.start < len(stretch.data):
                 break
             self._stretches.popleft()
@@ -152,8 +158,3 @@ def _between_letters(data: bytes, start: int, end: int) -> int:
         if data[position] & 0xC0 != 0x80:
             return position
     return end
-
-
-def _text(line: bytes) -> str:
-    text = line.removesuffix(b"\r").decode("utf-8", "backslashreplace")
-    return text.replace("\0", "\\x00")

@@ -208,7 +208,7 @@ class Outlet:
             source, pid = self._speaker.name(), self._speaker.pid
             for pipe in self._pipes:
                 for job, text in pipe.lines.take(limit - len(taken)):
-                    taken.append(Line(job, source, pid, pipe.stream, text))
+                    taken.append(Line(job, source, pid, pipe.stream, *text))
         return taken
 
     def told(self) -> None:

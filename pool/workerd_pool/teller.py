@@ -94,7 +94,7 @@ class Teller:
         self._room -= len(lines)
         for line in lines:
             tell(self._listener.on_output, line)
-        if outlet.waiting:
+        if lines and outlet.waiting:
             self._waiting.move_to_end(outlet)
         else:
             self._waiting.pop(outlet, None)

@@ -73,7 +73,7 @@ def _loaded(wanted: LoadArgument) -> App:
     if wanted.backend is not None:
         app.conf.result_backend = wanted.backend or "disabled"
     app.hostname = wanted.hostname or app.hostname
-    set_up(app.frames, wanted.loglevel)
+    set_up(wanted.loglevel)
     import_modules(app)
     app.check_safe()
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
-from workerd_pool import LoadError, MemoryLimitExceeded, Report
+from workerd_pool import LoadError, MemoryLimitExceeded, RecordHandler, Report
 
 Outcome = tuple[dict[str, Any], bytes]
 
@@ -101,6 +102,17 @@ class Runner:
 
     def says(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         print(body.decode(), end=header.get("end", "\n"), file=getattr(sys, header.get("stream", "stdout")))
+        return {"state": "SUCCESS"}, b""
+
+    def logs(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        logger = logging.getLogger("proj.tasks")
+        logger.log(header["level"], header["text"])
+        if header.get("fork"):
+            pid = os.fork()
+            if pid == 0:
+                logger.log(header["level"], "from a fork")
+                os._exit(0)
+            os.waitpid(pid, 0)
         return {"state": "SUCCESS"}, b""
 
     def leaves_speaker(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
@@ -257,6 +269,10 @@ def _fork_and_terminate() -> int:
 def load(arg: bytes) -> Runner:
     """The entry."""
     options = json.loads(arg or b"{}")
+    if options.get("records"):
+        logging.root.addHandler(RecordHandler())
+        logging.root.setLevel(logging.INFO)
+        logging.getLogger("proj").info("loading")
     if options.get("broken"):
         raise ImportError("no module named nonsense")
     if reason := options.get("refuses"):

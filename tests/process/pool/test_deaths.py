@@ -244,7 +244,7 @@ def test_a_child_whose_supervisor_dies_before_it_is_adopted_leaves_at_once() -> 
     pid = os.fork()
     if pid == 0:
         try:
-            _be_adopted(Birth(supervisor=-1, slot=1, name="t", down=-1, up=-1, between=-1))
+            _be_adopted(Birth(supervisor=-1, slot=1, name="t", down=-1, up=-1, out=-1, err=-1))
         finally:
             os._exit(9)
     assert os.waitpid(pid, 0)[1] == 0

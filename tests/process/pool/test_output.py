@@ -205,3 +205,14 @@ def test_the_loop_is_not_held_up_by_a_flood_of_short_lines(rig: Rig) -> None:
     assert len(rig.notes.lines) - before < 30_000
     rig.until(lambda: job in rig.notes.done)
     rig.until(lambda: len(rig.notes.lines) == 150_000)
+
+
+def test_log_records_keep_their_level_and_name_in_jobs_and_in_what_they_fork(rig: Rig) -> None:
+    rig.boot(1, records=True)
+    rig.run("logs", level=30, text="two\nlines", fork=True)
+    records = [(line.job and line.job.id, line.level, line.logger, line.text) for line in rig.notes.lines]
+    assert records == [
+        (None, 20, "proj", "loading"),
+        (1, 30, "proj.tasks", "two\nlines"),
+        (1, 30, "proj.tasks", "from a fork"),
+    ]

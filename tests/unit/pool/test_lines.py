@@ -12,14 +12,18 @@ A, B, C = (Job(number, {}, b"") for number in (1, 2, 3))
 ONE, ALL = {1: A}, {1: A, 2: B, 3: C}
 
 
+def take(lines: Lines, limit: int = 10_000) -> list[tuple[Job | None, str]]:
+    return [(owner, text.text) for owner, text in lines.take(limit)]
+
+
 def texts(lines: Lines, limit: int = 10_000) -> list[str]:
-    return [text for _, text in lines.take(limit)]
+    return [text for _, text in take(lines, limit)]
 
 
 def test_whole_lines_are_taken_and_the_rest_waits_for_its_end() -> None:
     lines = Lines()
     lines.feed(b"one\ntwo\r\nthr", ONE)
-    assert lines.take(9) == [(A, "one"), (A, "two")]
+    assert take(lines) == [(A, "one"), (A, "two")]
     assert not lines.waiting and lines.unfinished
     lines.feed(b"ee\n", ONE)
     assert lines.waiting
@@ -50,20 +54,20 @@ def test_what_stands_before_a_mark_is_its_jobs_and_what_follows_the_next_ones() 
     lines.feed(b"of a" + mark(1) + b"of b", ALL)
     assert lines.marked == {1}
     lines.feed(b", still" + mark(2) + mark(3) + b"of nobody\n", ALL)
-    assert lines.take(9) == [(A, "of a"), (B, "of b, still"), (None, "of nobody")]
+    assert take(lines) == [(A, "of a"), (B, "of b, still"), (None, "of nobody")]
 
 
 def test_a_mark_of_no_job_is_text() -> None:
     lines = Lines()
     lines.feed(mark(7) + b"\n", ONE)
-    assert lines.take(9) == [(A, "\\x00end 7\\x00")]
+    assert take(lines) == [(A, "\\x00end 7\\x00")]
 
 
 def test_a_partial_line_does_not_pass_from_one_owner_to_the_next() -> None:
     lines = Lines()
     lines.feed(b"a's", ONE)
     lines.feed(b"b's\n", {2: B})
-    assert lines.take(9) == [(A, "a's"), (B, "b's")]
+    assert take(lines) == [(A, "a's"), (B, "b's")]
 
 
 def test_a_long_line_is_cut_in_parts_that_say_so() -> None:
