@@ -96,6 +96,17 @@ def daemon_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_options(function, _DAEMON_OPTIONS)
 
 
+def verbs_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that has verbs of its own the common options; they may stand before these, too."""
+
+    @wraps(function)
+    def verb(**kwargs: Any) -> None:
+        context = click.get_current_context()
+        context.obj = Common(**kwargs).over(context.obj or Common())
+
+    return with_options(verb, _OPTIONS)
+
+
 def group_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add all options that may stand before a verb."""
     return with_options(function, _OPTIONS + _DAEMON_OPTIONS)

@@ -25,6 +25,7 @@ VERBS = {
     "terminate": "End a task by its id.",
     "call": "Send a task and print its id.",
     "result": "Print the result of a task.",
+    "dead": "Look into what was put aside, and send it anew.",
     "check": "Check settings, app, steps, broker and paths.",
     "demo": "Run a daemon on real files and check what it has done.",
     "version": "Print the version.",

@@ -155,3 +155,12 @@ def regicide(number: int) -> None:
     note("start", number)
     os.kill(os.getppid(), 9)
     time.sleep(60)
+
+
+@app.task(name="ledger.die_unless")
+def die_unless(number: int, mark: str) -> int:
+    """Kills its child until the file ``mark`` exists."""
+    note("start", number)
+    if not Path(mark).exists():
+        os.kill(os.getpid(), 9)
+    return number

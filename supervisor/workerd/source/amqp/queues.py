@@ -34,6 +34,12 @@ def declare_dead_queue(connection: Any, name: str) -> None:
             probe.channel.queue_declare(name, durable=True, auto_delete=False)
 
 
+def is_classic(connection: Any, name: str) -> bool:
+    """True if the queue ``name``, which exists, is certainly a classic one."""
+    with _Probe(connection) as probe:
+        return probe.is_classic(name)
+
+
 class _Probe:
     """A channel of its own, because asking for what does not exist closes the channel."""
 
