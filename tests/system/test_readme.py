@@ -12,7 +12,13 @@ import pytest
 from tests.support.snippets import Reader, snippets
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/pools.md", "docs/how-to/limits.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to/pools.md",
+    "docs/how-to/limits.md",
+    "docs/how-to/dead-letters.md",
+]
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Result backend URL; empty means ``embedded`` with the embedded broker, else no results."""
     loglevel: LogLevel = "info"
     max_crashes: int = 3
-    """Children that one message may kill before it is put aside in ``<queue>.dead``."""
+    """Deaths, of children or of the daemon, that a message may cause before it is put aside."""
     memory_budget: int | None = None
     """Bytes for the daemon with its children; 0 for no budget, None for 90 % of the cgroup's limit."""
     lease: float = 30.0
