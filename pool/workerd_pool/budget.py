@@ -2,8 +2,8 @@
 
 Up to ``limit`` deaths in ``window`` are replaced at once.  Over that the budget is *spent*: one
 start at a time, after a delay that doubles from ``first_delay`` to ``max_delay``, until no death
-has come for a whole window.  A death before the process was ready delays the next start even
-inside the budget, because it will most likely repeat.
+has come for a whole window.  A death before the process was ready will most likely repeat, so it
+is answered in the same way at once, until a process comes up: six starts in the first minute.
 
 Units:   seconds of the monotonic clock; counts of deaths.
 Source:  intensity and period of OTP's supervisor; the delay before ready is s6's.
@@ -27,21 +27,38 @@ class RestartBudget:
             raise ValueError("a delay of a whole window would look like health")
         self.limit, self.window = limit, window
         self.first_delay, self.max_delay = first_delay, max_delay
-        self.reason: str | None = None
         self._deaths: deque[float] = deque()  # oldest first
-        self._streak = 0
+        self._spent = ""
+        self._failing = ""
+        self._failures = 0  # starts in a row that came to nothing
+        self._streak = 0  # of delays
         self._retry_at = -math.inf
+
+    @property
+    def reason(self) -> str | None:
+        """Why starts are slowed down, for the operator; None when they are not."""
+        return self._spent or self._failing or None
 
     def died(self, now: float, cause: str, *, ready: bool) -> None:
         """Record one death; ``cause`` is for the operator."""
         self.refresh(now)
         self._deaths.append(now)
+        if not ready:
+            self._failures += 1
+            times = "a start" if self._failures == 1 else f"{self._failures} starts in a row"
+            self._failing = f"{times} failed, the last: {cause}"
         if len(self._deaths) > self.limit:
-            self.reason = f"{len(self._deaths)} deaths within {self.window:g}s, the last: {cause}"
-        if self.reason is not None or not ready:
+            self._spent = f"{len(self._deaths)} deaths within {self.window:g}s, the last: {cause}"
+        if self.reason is not None:
             delay = min(self.first_delay * 2**self._streak, self.max_delay)
             self._streak = min(self._streak + 1, 32)
             self._retry_at = now + delay
+
+    def came_up(self) -> None:
+        """A process has become ready: starts do not fail any more."""
+        self._failing, self._failures = "", 0
+        if not self._spent:
+            self._streak, self._retry_at = 0, -math.inf
 
     def allowed(self, now: float, starting: int) -> int:
         """How many starts may be made now, while ``starting`` processes are not ready yet."""
@@ -55,7 +72,7 @@ class RestartBudget:
     def next_change(self, now: float) -> float:
         """When the answer of ``allowed`` or the reason may change; inf for never."""
         times = [self._retry_at] if self._retry_at > now else []
-        if self.reason is not None and self._deaths:
+        if self._spent and self._deaths:
             times.append(self._deaths[-1] + self.window)
         return min(times, default=math.inf)
 
@@ -63,7 +80,7 @@ class RestartBudget:
         """Forget deaths that are older than the window, all at once when the last one is."""
         if self._deaths and self._deaths[-1] <= now - self.window:
             self._deaths.clear()
-            self._streak, self.reason = 0, None
+            self._streak, self._spent = 0, ""
         # While spent the old deaths stay counted: health is a whole window without any.
-        while self.reason is None and self._deaths and self._deaths[0] <= now - self.window:
+        while not self._spent and self._deaths and self._deaths[0] <= now - self.window:
             self._deaths.popleft()

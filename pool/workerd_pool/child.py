@@ -1,8 +1,8 @@
 """A child: one process that runs one job at a time.
 
-It is forked twice by the template, so that it belongs to the supervisor; runs nothing before GO;
-reads one RUN at a time, so that what it has not read can be taken back; and leaves after DRAIN,
-or at once when the supervisor is gone.
+It is forked twice by the template, so that it belongs to the supervisor, or started by the
+supervisor itself.  It runs nothing before GO; reads one RUN at a time, so that what it has not read
+can be taken back; and leaves after DRAIN, or at once when the supervisor is gone.
 
 Exit codes: 0 after DRAIN or without a supervisor, 1 when it could not start, 70 for a fault of its own.
 """
@@ -13,13 +13,15 @@ import logging
 import os
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
 from workerd_pool import frames, lines, linux, quiet, streams
 from workerd_pool.contract import Runner
+from workerd_pool.entry import failure
 from workerd_pool.frames import Kind
 from workerd_pool.interrupt import Interrupt
 from workerd_pool.link import JobReport, Link
@@ -39,20 +41,26 @@ class Birth:
     name: str
     down: int
     up: int
-    out: int
-    err: int
-    between: int = -1
+    out: int = streams.OUT
+    err: int = streams.ERR
+    between: int = field(default=-1, kw_only=True)
     """The parent at its fork; whoever else is the parent later has adopted it."""
+    imports: bool = field(default=False, kw_only=True)
+    """It is not forked: the entry must be imported, and the standard streams are in their places."""
 
 
-def live(birth: Birth, runner: Runner) -> NoReturn:
-    """The whole life of the forked process; never returns into the template's stack."""
+def live(birth: Birth, load: Callable[[], Runner]) -> NoReturn:
+    """The whole life of the process; never returns, in a forked one, into the template's stack.
+
+    ``load`` gives the template's Runner, or imports one.
+    """
     code = EXIT_BUG
     try:
-        streams.take(birth.out, birth.err)
+        if not birth.imports:
+            streams.take(birth.out, birth.err)
         os.setpgid(0, 0)
         _be_adopted(birth)
-        code = Child(birth, runner).main()
+        code = Child(birth, load).main()
     except BaseException:  # noqa: BLE001 - nothing may unwind into the template, and stderr tells
         traceback.print_exc()
     finally:
@@ -74,8 +82,10 @@ def _be_adopted(birth: Birth) -> None:
 class Child:
     """The loop over frames."""
 
-    def __init__(self, birth: Birth, runner: Runner) -> None:
-        self._runner = runner
+    _runner: Runner
+
+    def __init__(self, birth: Birth, load: Callable[[], Runner]) -> None:
+        self._load, self._imports = load, birth.imports
         self._prefix = f"workerd[{birth.name}] child {birth.slot}"
         self._pid = os.getpid()
         self._streams = Streams()
@@ -100,11 +110,16 @@ class Child:
         return 0
 
     def _start(self) -> bool:
-        self._title("starting")
+        self._title("importing" if self._imports else "starting")
         try:
+            self._runner = self._load()
+            if self._imports:
+                # A limit of its own for what comes now.
+                self._link.send(Kind.INITIALISED)
+                self._title("starting")
             self._runner.child_started()
         except BaseException as exc:  # noqa: BLE001 - the supervisor gets it, with its traceback
-            self._link.send(Kind.FAILED, [repr(exc), traceback.format_exc()])
+            self._link.send(Kind.FAILED, failure(exc))
             return False
         quiet.restore(self._interrupt.on_signal)
         return True

@@ -131,10 +131,19 @@ class Listener(Protocol):
     """The host.  Every method is called from the loop; an exception from it is logged and goes no further."""
 
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
-        """This generation is current now: its template is ready and its first child is too."""
+        """This generation is current now: it has passed its trial, or the one after it has failed."""
+
+    def on_settled(self, generation: int) -> None:
+        """It has replaced every older child that has no job."""
+
+    def on_complete(self, generation: int) -> None:
+        """No older child is left; from here on this generation is not rolled back any more."""
 
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
-        """This generation is dropped; the one before it, if any, goes on."""
+        """This generation is dropped; the one before it, if any, goes on.
+
+        If it was current, ``on_up`` with the one before it came first.
+        """
 
     def on_free(self) -> None:
         """``submit`` would take a job now."""

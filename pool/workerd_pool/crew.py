@@ -19,6 +19,7 @@ from workerd_pool.frames import Frame, Kind
 from workerd_pool.log import logger
 from workerd_pool.memory import resident
 from workerd_pool.reaper import Reaper
+from workerd_pool.spawning import spawn
 from workerd_pool.states import ChildEvent, ChildState
 from workerd_pool.teller import Teller
 from workerd_pool.template_handle import TemplateHandle
@@ -87,16 +88,17 @@ class Crew:
 
     # -- what the reconciler orders
 
-    def fork(self, template: TemplateHandle, slot: int, spec: Spec) -> bool:
-        """Ask the template for a child; False when it must be asked again later.  Raises OSError."""
+    def make(self, generation: int, slot: int, spec: Spec, template: TemplateHandle | None) -> bool:
+        """Ask the template for a child, or spawn one; False: ask again later.  Raises OSError."""
         self._last_key += 1
-        child = ChildHandle(self._last_key, slot, template.generation, spec, self._reaper, self._teller)
+        child = ChildHandle(self._last_key, slot, generation, spec, self._reaper, self._teller)
         try:
-            asked = template.fork(child)
+            pid = spawn(child, spec) if template is None else 0
+            made = template is None or template.fork(child)
         except OSError:
             child.discard()
             raise
-        if not asked:
+        if not made:
             child.discard()
             return False
         child.since = self._clock()
@@ -104,16 +106,19 @@ class Crew:
         self._loop.add_reader(child.sockets.up.fileno(), self.read, child)
         child.outlet.listen(child, partial(self._dispatcher.unhush, child))
         self._enter(child, "FORKED")
+        if pid:
+            self.forked(child.key, pid)
         return True
 
-    def retire(self, key: int) -> None:
-        """Let a child go after the job it has begun."""
+    def retire(self, key: int) -> ChildHandle:
+        """Let a child go after the job it has begun; return it."""
         child = self._children[key]
         child.wanted_dead = True
         self._dispatcher.release(child)
         child.apply(ChildEvent.RETIRE)
         if not child.jobs and child.state is ChildState.DRAINING and child.was_ready:
             self._enter(child, "gone")
+        return child
 
     def kill(self, child: ChildHandle, cause: Cause, words: str, hard_limit: float | None = None) -> None:
         """KILL a child and its group; ``cause`` and ``words`` become those of its death."""

@@ -34,7 +34,8 @@ class Dispatcher:
         self._listener, self._clock = listener, clock
         self.feedback = Feedback(self, listener, clock)
         self.alarm: Alarm | None = None
-        self.prefer = 0  # the current generation; children of others get jobs last
+        self.on_rest: Callable[[], None] = lambda: None  # a child of another generation has no job now
+        self.prefer = 0  # the current generation; children of others get jobs last, one at a time
         self.pace = Pace()
         self._takers: set[ChildHandle] = set()
         self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
@@ -104,6 +105,12 @@ class Dispatcher:
         self._sort_in(child)
         if len(child.jobs) > 1:
             self._watch_queue(child, self._clock())
+
+    def turn_to(self, generation: int) -> None:
+        """This generation is the current one: its children get jobs first."""
+        self.prefer = generation
+        for child in [child for child in self._idle if child.generation != generation]:
+            self._idle.move_to_end(child, last=False)
 
     def remove(self, child: ChildHandle) -> None:
         """This child gets no more jobs."""
@@ -190,6 +197,8 @@ class Dispatcher:
             self._sort_in(child)
         else:
             self._bring_back(child)
+        if child.generation != self.prefer and not child.jobs:
+            self.on_rest()
 
     def hush(self, child: ChildHandle) -> None:
         """Give it no jobs if it has printed very much, until that is told."""
@@ -214,9 +223,6 @@ class Dispatcher:
         else:
             self._let_in()
 
-    def _has_room(self, child: ChildHandle) -> bool:
-        return len(child.jobs) < self.pace.depth and may_take_more(child)
-
     def _sort_in(self, child: ChildHandle) -> None:
         if child.spent:
             self._roomy.pop(child, None)
@@ -228,6 +234,10 @@ class Dispatcher:
         elif self._has_room(child):
             self._roomy[child] = None
 
+    def _has_room(self, child: ChildHandle) -> bool:
+        depth = self.pace.depth if child.generation == self.prefer else 1
+        return len(child.jobs) < depth and may_take_more(child)
+
     def _pick(self) -> ChildHandle | None:
         if self._idle:
             return self._idle.popitem()[0]
@@ -235,7 +245,7 @@ class Dispatcher:
             child = next(iter(self._roomy))
             if self._has_room(child):
                 return child
-            # The depth has shrunk since, or it has enough for the rest of its life.
+            # The depth has shrunk since, it has enough for the rest of its life, or new code is there.
             del self._roomy[child]
         return None
 

@@ -1,22 +1,37 @@
-"""Generations: which recipe is current and which one comes in.  Numbers count up from 1."""
+"""Generations: which recipe is current, which one comes in, and which one a failure goes back to.
+
+Numbers count up from 1; 0 stands for none.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from workerd_pool.contract import Spec
 
 
+@dataclass(slots=True)
+class Generation:
+    """One recipe, what its template has told, and whether its children are spawned instead of forked."""
+
+    spec: Spec
+    table: dict[str, Any] = field(default_factory=dict)
+    spawns: bool = False
+
+
 class Generations:
-    """``current`` serves, ``incoming`` is on trial; 0 for none."""
+    """``current`` serves, ``incoming`` is on trial, ``previous`` is kept until no child of it is left."""
 
     def __init__(self, spec: Spec) -> None:
         self.current = 0
         self.incoming = 0
+        self.previous = 0
+        self.rolling = False  # children of older generations are being exchanged
+        self.settled = False  # those that are left have a job
         self._last = 0
         self._newest = spec
-        self._specs: dict[int, Spec] = {}
-        self._tables: dict[int, dict[str, Any]] = {}
+        self._known: dict[int, Generation] = {}
 
     def begin(self, spec: Spec | None) -> int:
         """A new generation comes in, with the recipe of the newest one if None; return its number."""
@@ -25,31 +40,62 @@ class Generations:
         self._newest = spec or self._newest
         self._last += 1
         self.incoming = self._last
-        self._specs[self.incoming] = self._newest
+        self._known[self.incoming] = Generation(self._newest)
         return self.incoming
 
     def spec(self, generation: int) -> Spec:
-        """The recipe of a generation that is current or comes in."""
-        return self._specs[generation]
+        """The recipe of a generation that is known."""
+        return self._known[generation].spec
 
-    def tell_table(self, generation: int, table: dict[str, Any]) -> None:
-        """The template has said what this generation can run."""
-        if generation in self._specs:
-            self._tables[generation] = table
+    def tell(self, generation: int, table: dict[str, Any], *, spawns: bool) -> None:
+        """The template has said what this generation can run, and whether it can be forked."""
+        if generation in self._known:
+            known = self._known[generation]
+            known.table, known.spawns = table, spawns
+
+    def spawns(self, generation: int) -> bool:
+        """Its children are not forked from a template."""
+        return generation in self._known and self._known[generation].spawns
+
+    def spawning(self) -> list[int]:
+        """The generations whose children are spawned."""
+        return [generation for generation, known in self._known.items() if known.spawns]
 
     def promote(self) -> dict[str, Any]:
         """The incoming generation is current from now on; return its table."""
-        before, self.current, self.incoming = self.current, self.incoming, 0
-        self._specs.pop(before, None)
-        self._tables.pop(before, None)
-        return self._tables[self.current]
+        self.previous, self.current, self.incoming = self.current, self.incoming, 0
+        self.rolling, self.settled = self.previous != 0, False
+        self._forget()
+        return self._known[self.current].table
+
+    def roll_back(self) -> dict[str, Any]:
+        """The previous generation is current again; return its table."""
+        self.current, self.previous = self.previous, 0
+        self.rolling = self.settled = False
+        if not self.incoming:
+            self._newest = self._known[self.current].spec
+        self._forget()
+        return self._known[self.current].table
+
+    def no_way_back(self) -> None:
+        """What is current stays, whatever becomes of it."""
+        self.previous = 0
+        self._forget()
+
+    def complete(self) -> None:
+        """No child of an older generation is left."""
+        self.rolling = False
+        self.no_way_back()
 
     def drop(self, generation: int) -> None:
         """The incoming generation failed or is overtaken."""
-        self._specs.pop(generation, None)
-        self._tables.pop(generation, None)
         if generation == self.incoming:
             self.incoming = 0
             if self.current:
                 # A reload without a recipe repeats what works, not what has just failed.
-                self._newest = self._specs[self.current]
+                self._newest = self._known[self.current].spec
+        self._forget()
+
+    def _forget(self) -> None:
+        kept = (self.current, self.incoming, self.previous)
+        self._known = {number: known for number, known in self._known.items() if number in kept}

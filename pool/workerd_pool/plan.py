@@ -5,10 +5,12 @@ Pure.  The rules, in the order in which they win:
 - A closing pool keeps nothing; whoever has a job finishes it.
 - A generation that comes in has a template first, then one canary child; until that canary is
   ready nothing of the current generation is touched.
-- Children of an older generation are retired as long as the ready ones stay at or above
-  three quarters of the wanted number, rounded up.
+- Children of another generation than the current one are retired when they have no job, as long as
+  the ready ones stay at or above three quarters of the wanted number, rounded up.  One that is
+  retired with a job would hold its place for as long as the job takes, and an idle one beside it
+  would have to serve on with old code.
 - A child that is spent (it has served enough) is retired at once and missed from then on.
-- Missing children are forked, at most one more than wanted exists at any time, and no faster
+- Missing children are made, at most one more than wanted exists at any time, and no faster
   than the restart budget allows.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,10 @@ class ChildView:
 class View:
     """Wanted and actual at one moment.
 
-    ``current`` and ``incoming`` are generations, 0 for none.  ``templates`` maps the generations
-    whose template lives and is not leaving to whether it is ready.  ``forks`` and ``starts`` are
-    what the budgets allow now.
+    ``current``, ``incoming`` and ``previous`` are generations, 0 for none.  ``templates`` maps the
+    generations of which children can be made, or will be once it is ready, to whether it is: a
+    template lives and is not leaving, or they are spawned.  ``forks`` and ``starts`` are what the
+    budgets allow now.
     """
 
     wanted: int
@@ -48,6 +52,7 @@ class View:
     forks: int
     starts: int
     closing: bool = False
+    previous: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,16 @@ class Promote:
 Action = StartTemplate | RetireTemplate | Fork | Retire | Promote
 
 
+class Exchange(Enum):
+    """How far the children of older generations are exchanged."""
+
+    MOVING = auto()
+    SETTLED = auto()
+    """Whoever is left of them has a job."""
+    COMPLETE = auto()
+    """Nobody is left of them."""
+
+
 def plan(view: View) -> list[Action]:
     """The next actions; after they are performed and have had their effects, plan again."""
     if view.closing:
@@ -104,14 +119,32 @@ def retired_by(view: View, wanted: int) -> list[int]:
     return [action.key for action in _retirements(replace(view, wanted=wanted)) if action not in now]
 
 
+def exchange(view: View) -> Exchange:
+    """How far a reload has come; the generation on trial does not count."""
+    there = [child for child in view.children if child.generation != view.incoming]
+    old = [child for child in there if child.generation != view.current]
+    new = [c for c in there if c.generation == view.current and not c.leaving and not c.spent]
+    possible = view.forks > 0 and (view.current in view.templates or view.starts > 0)
+    to_come = len(new) < view.wanted and len(there) <= view.wanted
+    if (
+        (to_come and possible)
+        or any(not child.ready for child in new)
+        or any(not child.busy for child in old)
+    ):
+        return Exchange.MOVING
+    return Exchange.SETTLED if old else Exchange.COMPLETE
+
+
 def _templates(view: View) -> Iterator[Action]:
     needed = [generation for generation in (view.current, view.incoming) if generation]
     for generation in view.templates:
-        if generation not in needed:
+        # The previous one is kept for a way back; started anew it would be the new code.
+        if generation not in (*needed, view.previous):
             yield RetireTemplate(generation)
     for generation in needed:
-        # A generation that comes in has one try and no budget.
-        if generation not in view.templates and (generation == view.incoming or view.starts > 0):
+        # With another one to go on with, a generation that comes in has one try and no budget.
+        on_trial = generation == view.incoming and view.current
+        if generation not in view.templates and (on_trial or view.starts > 0):
             yield StartTemplate(generation)
 
 
@@ -122,7 +155,7 @@ def _incoming(view: View, slots: Iterator[int]) -> Iterator[Action]:
     canaries = [child for child in view.children if child.generation == generation and not child.leaving]
     if view.wanted == 0 or any(child.ready for child in canaries):
         yield Promote(generation)
-    elif not canaries:
+    elif not canaries and (view.current or view.forks > 0):
         yield Fork(generation, next(slots))
 
 
@@ -142,8 +175,8 @@ def _retirements(view: View) -> Iterator[Retire]:
             if excess <= 0:
                 continue
             excess -= 1
-        elif child.generation < view.current and child.ready:
-            if spare <= 0:
+        elif child.ready and view.current:
+            if spare <= 0 or child.busy:
                 continue
             spare -= 1
         yield Retire(child.key)

@@ -12,6 +12,7 @@ from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, 
 from workerd_pool.death import Cause, Deaths
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import PoolClosedError, PoolError
+from workerd_pool.journal import Entry
 from workerd_pool.reaper import Reaper
 from workerd_pool.reconciler import Reconciler
 from workerd_pool.states import ChildState
@@ -103,7 +104,8 @@ class Pool:
     def reload(self, spec: Spec | None = None) -> int:
         """Bring in a new generation (of the same recipe if None); return its number.
 
-        The listener gets ``on_up`` or ``on_generation_failed``.  One that is still coming in is overtaken.
+        The listener gets ``on_up``, ``on_settled`` and ``on_complete``, or ``on_generation_failed`` at any
+        moment until it is complete.  One that is still coming in is overtaken.
         """
         if self.closed:
             raise PoolClosedError("the pool is closed")
@@ -211,12 +213,17 @@ class Pool:
         now = self._clock()
         return sorted((child.info(now) for child in self._reconciler.crew), key=lambda child: child.slot)
 
+    def journal(self) -> list[Entry]:
+        """What the reconciler saw and did last, the oldest first."""
+        return list(self._reconciler.journal)
+
     def info(self) -> dict[str, Any]:
         """Plain values for ``status``."""
         states = [child.state.name for child in self._reconciler.crew]
         return {
             "generation": self.generation,
             "incoming": self._reconciler.generations.incoming,
+            "spawns": self._reconciler.generations.spawns(self.generation),
             "wanted": self.wanted,
             "reason": self.reason,
             "closed": self.closed,
@@ -225,7 +232,7 @@ class Pool:
             "free": self.free,
             "depth": self._dispatcher.pace.depth,
             "jobs": len(self._dispatcher),
-            "degraded": self._reconciler.degraded,
+            "degraded": self._reconciler.health.degraded,
             "states": {state.name: states.count(state.name) for state in ChildState if state.name in states},
             "templates": self._reconciler.templates.info(),
         }

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from workerd_pool.alarm import Alarm
-from workerd_pool.budget import RestartBudget
 from workerd_pool.cgroup import Cgroup
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Listener, Loop, Spec
@@ -21,6 +20,8 @@ from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.generations import Generations
 from workerd_pool.guard import MemoryGuard
+from workerd_pool.health import Health
+from workerd_pool.journal import Entry, Happened, Journal
 from workerd_pool.log import logger, tell
 from workerd_pool.plan import (
     Action,
@@ -30,17 +31,23 @@ from workerd_pool.plan import (
     RetireTemplate,
     StartTemplate,
     View,
+    exchange,
     plan,
     retired_by,
 )
 from workerd_pool.reaper import Reaper
+from workerd_pool.rollout import Failure, Rollout
 from workerd_pool.teller import Teller
 from workerd_pool.template_handle import TemplateHandle
 from workerd_pool.templates import Templates
 from workerd_pool.witness import OomWitness
 
 AGAIN = 0.05  # seconds until a template whose socket was full is asked again
-LEAST_BUDGET = 5  # deaths within a window that are replaced at once, in the smallest pool
+THREADS = (
+    "The code of generation %d has started Python threads while it was imported (%s), which a fork does not "
+    "copy: its children are spawned, and each imports the code itself. "
+    "Start threads in worker_process_init instead"
+)
 
 
 class Reconciler:
@@ -61,6 +68,7 @@ class Reconciler:
         self.wanted = 0
         self.started = False
         self.closing = False
+        self.journal = Journal()
         self.generations = Generations(spec)
         self.teller = Teller(loop, listener)
         witness = OomWitness(cgroup, clock)
@@ -68,14 +76,18 @@ class Reconciler:
         self.enforcer = Enforcer(self.crew, dispatcher, self, clock)
         self.guard = MemoryGuard(self.crew, self.enforcer, witness, clock)
         self.templates = Templates(loop, reaper, clock, self.teller, self, witness)
-        self.child_budget = RestartBudget(LEAST_BUDGET)
-        self.template_budget = RestartBudget(LEAST_BUDGET)
-        self.degraded: str | None = None
+        self.health = Health(clock, self._health_changed)
+        self.rollout = Rollout(self, loop, listener, dispatcher)
         self.deaths = Deaths()
         self._told_empty = False
         self._reconciling = self._once_more = False
         self._alarm = Alarm(loop, clock, self._ring)
-        dispatcher.alarm = self._alarm
+        dispatcher.alarm, dispatcher.on_rest = self._alarm, self.reconcile
+
+    def note(self, happened: Happened, generation: int = 0, slot: int = 0, text: str = "") -> None:
+        """Write into the journal."""
+        ready = sum(child.ready for child in self.crew)
+        self.journal.add(Entry(self._clock(), happened, generation, slot, ready, self.wanted, text))
 
     # -- what is wanted
 
@@ -83,21 +95,18 @@ class Reconciler:
         """This many children."""
         self.wanted = number
         self._dispatcher.want(number)
-        self.child_budget.limit = max(LEAST_BUDGET, 2 * number)
+        self.health.resize(number)
+        self.note(Happened.WANTED)
         self.reconcile()
 
     def retired_by(self, number: int) -> list[ChildHandle]:
         """The children that ``want(number)`` would retire now."""
-        keys = set(retired_by(self._view(), number))
+        keys = set(retired_by(self._view(self._clock()), number))
         return [child for child in self.crew if child.key in keys]
 
     def begin(self, spec: Spec | None) -> int:
         """A new generation; return its number."""
-        overtaken = self.generations.incoming
-        generation = self.generations.begin(spec)
-        if overtaken:
-            reason = f"overtaken by generation {generation}"
-            tell(self._listener.on_generation_failed, overtaken, reason, "")
+        generation = self.rollout.begin(spec)
         self.reconcile()
         return generation
 
@@ -129,31 +138,34 @@ class Reconciler:
         self._reconciling = self._once_more = True
         try:
             while self._once_more:
-                self._once_more = False
-                for action in plan(self._view()):
+                self._once_more, now = False, self._clock()
+                for action in plan(self._view(now)):
                     self._perform(action)
-                self._tell_degraded()
+                self.health.tell(closing=self.closing)
+                if not self._once_more and not self.closing:
+                    self._once_more = self.rollout.follow(exchange(self._view(now)))
         finally:
             self._reconciling = False
-        self._set_alarm()
+        self._set_alarm(now)
         if self.closing and not self._told_empty and not len(self.crew) and not len(self.templates):
             self._told_empty = True
             self._alarm.cancel()
             self.teller.close()
             self._loop.call_soon(tell, self._listener.on_empty)
 
-    def _view(self) -> View:
-        now = self._clock()
+    def _view(self, now: float) -> View:
         starting = sum(not child.was_ready for child in self.crew)
         templates = self.templates.view()
+        importing = sum(not ready for ready in templates.values())
         return View(
             wanted=self.wanted,
             current=self.generations.current,
             incoming=self.generations.incoming,
-            templates=templates,
+            previous=self.generations.previous,
+            templates=templates | dict.fromkeys(self.generations.spawning(), True),
             children=[child.view() for child in self.crew],
-            forks=self.child_budget.allowed(now, starting),
-            starts=self.template_budget.allowed(now, sum(not ready for ready in templates.values())),
+            forks=self.health.children.allowed(now, starting),
+            starts=self.health.templates.allowed(now, importing),
             closing=self.closing,
         )
 
@@ -164,56 +176,41 @@ class Reconciler:
             case RetireTemplate(generation):
                 self.templates.retire(generation)
             case Fork(generation, slot):
-                self._fork(generation, slot)
+                self._make_child(generation, slot)
             case Retire(key):
-                self.crew.retire(key)
+                child = self.crew.retire(key)
+                self.note(Happened.RETIRED, child.generation, child.slot)
             case Promote():
-                self._promote()
+                self.rollout.promote()
+                self._once_more = True
 
     def _start_template(self, generation: int) -> None:
         try:
             self.templates.start(generation, self.generations.spec(generation))
         except OSError as exc:
-            reason = f"the template cannot be started: {exc}"
-            if generation == self.generations.incoming:
-                self._fail(generation, reason, "")
-            else:
-                self.template_budget.died(self._clock(), reason, ready=False)
+            self.rollout.template_failed(generation, Failure(f"its template cannot be started: {exc}"))
+        else:
+            self.note(Happened.TEMPLATE_STARTED, generation)
 
-    def _fork(self, generation: int, slot: int) -> None:
+    def _make_child(self, generation: int, slot: int) -> None:
         template = self.templates.find(generation)
-        if template is None:
+        if template is None and not self.generations.spawns(generation):
             return
         try:
-            if not self.crew.fork(template, slot, self.generations.spec(generation)):
-                self._alarm.at(self._clock() + AGAIN)
+            made = self.crew.make(generation, slot, self.generations.spec(generation), template)
         except OSError as exc:
-            self.child_budget.died(self._clock(), f"a child cannot be made: {exc}", ready=False)
-
-    def _promote(self) -> None:
-        table = self.generations.promote()
-        generation = self.generations.current
-        self._dispatcher.prefer = generation
-        # New code is a new chance.
-        self.child_budget = RestartBudget(self.child_budget.limit)
-        self.template_budget = RestartBudget(LEAST_BUDGET)
-        self._once_more = True
-        tell(self._listener.on_up, generation, table)
-
-    def _fail(self, generation: int, reason: str, traceback: str) -> None:
-        self.generations.drop(generation)
-        # Not from inside reconcile: the host may call reload() at once.
-        self._loop.call_soon(tell, self._listener.on_generation_failed, generation, reason, traceback)
-
-    def _tell_degraded(self) -> None:
-        reason = self.template_budget.reason or self.child_budget.reason
-        if self.closing:
-            reason = None
-        if reason != self.degraded:
-            self.degraded = reason
-            tell(self._listener.on_degraded, reason)
+            self.health.child_died(f"a child cannot be made: {exc}", ready=False)
+            return
+        if made:
+            self.note(Happened.ASKED, generation, slot)
+        else:
+            self._alarm.at(self._clock() + AGAIN)
 
     # -- time
+
+    def _health_changed(self, reason: str | None) -> None:
+        self.note(Happened.DEGRADED if reason else Happened.HEALTHY, text=reason or "")
+        tell(self._listener.on_degraded, reason)
 
     def _ring(self, now: float) -> None:
         self.enforcer.tick(now)
@@ -222,18 +219,19 @@ class Reconciler:
         self._dispatcher.relieve(now)
         self.reconcile()
 
-    def _set_alarm(self) -> None:
-        now = self._clock()
+    def _set_alarm(self, planned: float) -> None:
         self._alarm.at(self.enforcer.next_deadline())
         self._alarm.at(self.templates.next_deadline())
-        self._alarm.at(self.child_budget.next_change(now))
-        self._alarm.at(self.template_budget.next_change(now))
+        # What has become allowed since the plan was made is due at once.
+        self._alarm.at(self.health.next_change(planned))
 
     # -- what the crew and the templates tell
 
     def child_ready(self, child: ChildHandle) -> None:
         """One more child takes jobs."""
         self.guard.ready(child, self._clock())
+        self.health.children.came_up()
+        self.note(Happened.READY, child.generation, child.slot)
         self.reconcile()
 
     def child_spent(self, child: ChildHandle) -> None:
@@ -253,15 +251,11 @@ class Reconciler:
 
     def child_gone(self, child: ChildHandle, death: Death) -> None:
         """Remember the death unless it just left, count it if nobody wanted it, and replace the child."""
+        self.note(Happened.GONE, child.generation, child.slot, death.words)
         if not (child.wanted_dead and death.cause is Cause.EXIT):
             self.deaths.record(self._clock(), death, child.current.title if child.current else "")
-        if child.generation == self.generations.incoming and not child.wanted_dead:
-            self._fail(child.generation, f"its first child: {death.words}", child.traceback)
-        elif not child.wanted_dead:
-            logger.warning("%s died: %s", child.name(), death.words)
-            if child.traceback:
-                logger.warning("%s could not start:\n%s", child.name(), child.traceback)
-            self.child_budget.died(self._clock(), death.words, ready=child.was_ready)
+        if not child.wanted_dead:
+            self.rollout.child_failed(child, death.words)
         self.reconcile()
         self._dispatcher.settle()
 
@@ -273,20 +267,25 @@ class Reconciler:
         """A template could not fork."""
         self.crew.fork_failed(key, reason)
 
-    def template_ready(self, template: TemplateHandle, table: dict[str, Any]) -> None:
-        """A template can fork."""
-        self.generations.tell_table(template.generation, table)
+    def template_ready(self, template: TemplateHandle, table: dict[str, Any], threads: list[str]) -> None:
+        """The entry is imported; where threads stand in the way of a fork the template has done its work."""
+        generation = template.generation
+        self.health.templates.came_up()
+        self.note(Happened.TEMPLATE_READY, generation, text=", ".join(threads))
+        self.generations.tell(generation, table, spawns=bool(threads))
+        if threads:
+            logger.warning(THREADS, generation, ", ".join(threads))
+            self.templates.retire(generation)
         self.reconcile()
 
     def template_gone(self, template: TemplateHandle, death: Death) -> None:
         """Count the death unless it was wanted; the running children do not notice."""
         generation = template.generation
-        if generation == self.generations.incoming and not template.wanted_dead:
+        self.note(Happened.TEMPLATE_GONE, generation, text=death.words)
+        if not template.wanted_dead:
             when = "its template" if template.was_ready else "while it imported the code"
             reason = death.words if template.told else f"{when}: {death.words}"
-            self._fail(generation, reason, template.traceback)
-        elif not template.wanted_dead:
-            logger.warning("%s died: %s\n%s", template.name(), death.words, template.traceback)
-            self.template_budget.died(self._clock(), f"the template: {death.words}", ready=template.was_ready)
+            failure = Failure(reason, template.traceback, template.was_ready, final=template.told)
+            self.rollout.template_failed(generation, failure)
         self.crew.orphaned(generation)
         self.reconcile()

@@ -9,21 +9,18 @@ Exit codes: 0 when the control socket closes, 1 when the entry could not be impo
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import resource
 import socket
 import sys
 import threading
-import traceback
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
-from workerd_pool import child, frames, lines, linux, quiet, streams
+from workerd_pool import child, entry, frames, lines, linux, quiet, streams
 from workerd_pool.contract import Runner
-from workerd_pool.errors import LoadError
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL
 from workerd_pool.streams import Streams
@@ -72,17 +69,12 @@ class Template:
         return 0
 
     def _import(self, init: dict[str, Any], arg: bytes) -> bool:
-        sys.path[:0] = init["path"]
         try:
-            module, _, name = init["entry"].partition(":")
-            self._runner = getattr(importlib.import_module(module), name)(arg)
+            self._runner = entry.load(init, arg)
             told = {"table": self._runner.table(), "threads": _other_threads()}
             header = frames.encode({**told, "printed": Streams().end(lines.START)})
-        except LoadError as exc:
-            self._send(Kind.FAILED, [None, exc.reason, exc.traceback])
-            return False
         except BaseException as exc:  # noqa: BLE001 - the operator gets it, with its traceback
-            self._send(Kind.FAILED, [None, f"{type(exc).__name__}: {exc}", traceback.format_exc()])
+            self._send(Kind.FAILED, [None, *entry.failure(exc)])
             return False
         quiet.restore()
         # Everything made so far stays shared: a collection in a child must not touch its pages.
@@ -132,14 +124,17 @@ class Template:
             if answer == 0:
                 os.close(writer)
                 self._control.close()
-                assert self._runner is not None
-                child.live(birth, self._runner)
+                child.live(birth, self._loaded)
         except OSError as exc:
             answer = -(exc.errno or 1)
         finally:
             # Also when an at-fork hook of the app raised: this process must not return.
             os.write(writer, answer.to_bytes(8, "little", signed=True))
             os._exit(0)
+
+    def _loaded(self) -> Runner:
+        assert self._runner is not None, "asked to fork before READY"
+        return self._runner
 
     def _send(self, kind: Kind, header: Any = None) -> None:
         frames.send(self._control, kind, b"" if header is None else frames.encode(header))
@@ -150,4 +145,7 @@ def _other_threads() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    streams.flush()
+    # Not sys.exit: it would wait for the app's threads, and run exit hooks that clean up what children use.
+    os._exit(code)

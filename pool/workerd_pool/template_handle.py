@@ -1,16 +1,9 @@
-"""TemplateHandle: what the parent knows of one template, and how it is exec'd.
-
-posix_spawn and not fork: every signal is blocked in the new process from its first instruction,
-it leads its own group, reads /dev/null, writes into two pipes of the supervisor's, and gets its
-control socket.
-"""
+"""TemplateHandle: what the parent knows of one template."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping
 
 from workerd_pool import frames
@@ -19,20 +12,11 @@ from workerd_pool.contract import Job, Spec
 from workerd_pool.deadlines import Deadlines
 from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
-from workerd_pool.linux import CONTROL, DUMP
+from workerd_pool.linux import DUMP
 from workerd_pool.outlet import Outlet
 from workerd_pool.reaper import Reaper
+from workerd_pool.spawning import exec_module, recipe
 from workerd_pool.states import TEMPLATE_TABLE, Command, TemplateEvent, TemplateState
-
-# Addressed by systemd to the supervisor alone.
-_NOT_FOR_TASKS = (
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-)
 
 
 class TemplateHandle:
@@ -52,7 +36,7 @@ class TemplateHandle:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         try:
-            self.pid = _spawn(spec, theirs.fileno(), *outlet.writers())
+            self.pid = exec_module("workerd_pool.template", spec.env, [theirs.fileno()], outlet.writers())
             outlet.given_away()
             self._introduce()
         except OSError:
@@ -125,35 +109,5 @@ class TemplateHandle:
         self.control.close()
 
     def _introduce(self) -> None:
-        spec = self.spec
-        init = {
-            "entry": spec.entry,
-            "name": spec.name,
-            "path": list(spec.path),
-            "generation": self.generation,
-        }
-        frames.send(self.control, Kind.INIT, frames.encode(init), spec.arg)
-
-
-def _spawn(spec: Spec, control: int, out: int, err: int) -> int:
-    environment = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_TASKS}
-    environment.update(spec.env)
-    # -P: the current directory is not searched unless spec.path says so.
-    argv = [sys.executable, "-P", "-m", "workerd_pool.template", str(os.getpid())]
-    return os.posix_spawn(
-        sys.executable,
-        argv,
-        environment,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, out, 1),
-            (os.POSIX_SPAWN_DUP2, err, 2),
-            # Last: any of the others may be CONTROL's number.
-            (os.POSIX_SPAWN_DUP2, control, CONTROL),
-        ],
-        setpgroup=0,
-        setsigmask=signal.valid_signals(),
-        setsigdef=[
-            number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)
-        ],
-    )
+        init = recipe(self.spec, generation=self.generation)
+        frames.send(self.control, Kind.INIT, frames.encode(init), self.spec.arg)

@@ -29,8 +29,8 @@ _decode_failed = msgspec.msgpack.Decoder(tuple[int | None, str, str]).decode
 class TemplateEvents(Protocol):
     """What the templates tell the reconciler."""
 
-    def template_ready(self, template: TemplateHandle, table: dict[str, Any]) -> None:
-        """It can fork."""
+    def template_ready(self, template: TemplateHandle, table: dict[str, Any], threads: list[str]) -> None:
+        """It has imported the entry, and can fork unless it has Python threads of these names."""
 
     def forked(self, key: int, pid: int) -> None:
         """The child ``key`` exists."""
@@ -174,17 +174,10 @@ class Templates:
     def _on_ready(self, template: TemplateHandle, header: bytes) -> None:
         told = _decode_ready(header)
         template.outlet.end(START, None, told["printed"])
-        if threads := told["threads"]:
-            logger.warning(
-                "%s has Python threads after the import: %s; they do not exist in children. "
-                "Start them where a child starts, not at import",
-                template.name(),
-                ", ".join(threads),
-            )
         template.was_ready = True
         template.apply(TemplateEvent.READY)
         template.due.phase_over()
-        self._events.template_ready(template, told["table"])
+        self._events.template_ready(template, told["table"], told["threads"])
 
     def _expect_exit(self, template: TemplateHandle) -> None:
         template.due.enter("gone", self._clock() + template.spec.boot_timeout)

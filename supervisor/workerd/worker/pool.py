@@ -111,6 +111,12 @@ class Listener:
         self.worker.check_ready()
         self.lane.pump()
 
+    def on_settled(self, generation: int) -> None:
+        """Every older child that had no job is replaced."""
+
+    def on_complete(self, generation: int) -> None:
+        """No older child is left."""
+
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
         """It could not start; whatever served before goes on serving."""
         self.worker.pools.failed(self.name, generation, reason, traceback)

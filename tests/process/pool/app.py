@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 import json
 import logging
@@ -40,6 +41,10 @@ class Runner:
         time.sleep(self.options.get("slow_start", 0.0))
         if self.options.get("bad_child"):
             raise RuntimeError("no database")
+        if (path := self.options.get("fails_unless")) and not Path(path).exists():
+            raise ConnectionError("database\nis not there")
+        if path := self.options.get("only_first"):
+            Path(path).touch(exist_ok=False)
         if (path := self.options.get("dies_unless")) and not Path(path).exists():
             os._exit(9)
 
@@ -202,6 +207,8 @@ class Runner:
             "started": self.started,
             "environ": dict(os.environ),
             "argument": self.options.get("argument"),
+            "threads": sorted(thread.name for thread in threading.enumerate()),
+            "frozen": gc.get_freeze_count(),
         }
         return {"state": "SUCCESS"}, json.dumps(told).encode()
 
@@ -266,6 +273,19 @@ def _fork_and_terminate() -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def start_threads(options: dict[str, Any]) -> None:
+    """As imports do; a native one is one that Python knows nothing of, as numpy's libraries have them."""
+    if options.get("native_thread"):
+        libc = ctypes.CDLL(None)
+        if libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.sleep, ctypes.c_void_p(600)):
+            raise OSError("no thread")
+    if options.get("ended_thread"):
+        (brief := threading.Thread(target=int)).start()
+        brief.join()
+    if options.get("thread"):
+        threading.Thread(target=time.sleep, args=(600,), name="metrics-pusher", daemon=True).start()
+
+
 def load(arg: bytes) -> Runner:
     """The entry."""
     options = json.loads(arg or b"{}")
@@ -284,8 +304,9 @@ def load(arg: bytes) -> Runner:
     time.sleep(options.get("slow_import", 0.0))
     if words := options.get("import_says"):
         print(words, end="")
-    if options.get("thread"):
-        threading.Thread(target=time.sleep, args=(600,), name="metrics-pusher", daemon=True).start()
+    if (path := options.get("imports_if")) and not Path(path).exists():
+        raise ImportError("not any more")
+    start_threads(options)
     runner = Runner(options)
     if ballast := options.get("ballast"):
         runner.kept.append(bytearray(os.urandom(1024)) * (ballast * 1024))

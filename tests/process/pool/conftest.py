@@ -25,6 +25,8 @@ class Notes:
 
     def __init__(self) -> None:
         self.up: list[tuple[int, dict[str, Any]]] = []
+        self.settled: list[int] = []
+        self.complete: list[int] = []
         self.failed: list[tuple[int, str, str]] = []
         self.started: dict[int, int] = {}
         self.progress: list[tuple[int, dict[str, Any], bytes]] = []
@@ -39,6 +41,12 @@ class Notes:
 
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
         self.up.append((generation, table))
+
+    def on_settled(self, generation: int) -> None:
+        self.settled.append(generation)
+
+    def on_complete(self, generation: int) -> None:
+        self.complete.append(generation)
 
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
         self.failed.append((generation, reason, traceback))
@@ -97,14 +105,19 @@ class Rig:
         self.loop = loop or SelectorLoop()
         self.notes = Notes()
         self.pool = Pool(self.loop, spec_of(), self.notes)
+        self.options: dict[str, Any] = {}  # of every boot
         self._last_id = 0
         # Brokers of other tests may live beside; what a pool leaves behind is adopted, so it is a child too.
         self._before = direct_children()
 
-    def boot(self, n: int, cgroup: Cgroup | None = None, **options: Any) -> Rig:
-        self.pool = Pool(self.loop, spec_of(**options), self.notes, cgroup=cgroup)
+    def begin(self, n: int, cgroup: Cgroup | None = None, **options: Any) -> Rig:
+        self.pool = Pool(self.loop, spec_of(**self.options, **options), self.notes, cgroup=cgroup)
         self.pool.start()
         self.pool.want(n, "test")
+        return self
+
+    def boot(self, n: int, cgroup: Cgroup | None = None, **options: Any) -> Rig:
+        self.begin(n, cgroup, **options)
         self.until(lambda: self.pool.alive == n)
         return self
 
@@ -138,7 +151,10 @@ class Rig:
         return {child.pid for child in self.pool.children()}
 
     def template_pid(self) -> int:
-        return int(self.pool.info()["templates"][0]["pid"])
+        return self.template_pids()[0]
+
+    def template_pids(self) -> list[int]:
+        return [template["pid"] for template in self.pool.info()["templates"]]
 
     def end(self) -> None:
         self.pool.terminate()
@@ -162,12 +178,17 @@ def open_fds() -> set[str]:
     return set(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
+both = pytest.mark.parametrize("rig", ["forked", "spawned"], indirect=True)
+"""A test with children that a template forks, and again with children that import the code themselves."""
+
+
 @pytest.fixture
-def rig() -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Ends by asserting that no process and no descriptor is left."""
     gc.collect()  # what earlier tests dropped without closing is not this one's
     before = len(open_fds())
     rig = Rig()
+    rig.options = {"thread": True} if getattr(request, "param", "") == "spawned" else {}
     yield rig
     rig.end()
     rig.loop.close()

@@ -37,8 +37,8 @@ def test_every_job_ends_once_while_children_and_templates_die(
 ) -> None:
     ledger = rig.notes = Ledger()
     rig.boot(4)
-    rig.pool._reconciler.child_budget.limit = 10_000
-    rig.pool._reconciler.template_budget.limit = 10_000
+    rig.pool._reconciler.health.children.limit = 10_000
+    rig.pool._reconciler.health.templates.limit = 10_000
     total, sent = 4000 * rounds, 0
 
     def feed() -> None:

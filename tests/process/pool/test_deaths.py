@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process.pool.conftest import Rig
+from tests.process.pool.conftest import Rig, both
 from tests.support.eventually import eventually
 from workerd_pool import Cause, frames
 from workerd_pool.child import Birth, _be_adopted
@@ -25,6 +25,7 @@ def test_an_idle_child_that_is_killed_is_replaced(rig: Rig) -> None:
     assert not rig.notes.lost
 
 
+@both
 def test_a_busy_child_that_is_killed_loses_its_job_and_no_other(rig: Rig, tmp_path: Path) -> None:
     rig.boot(2)
     go = tmp_path / "go"
@@ -62,6 +63,7 @@ def test_a_task_that_ends_its_child_is_lost_with_the_cause(
     assert rig.run("echo", b"again")[1] == b"again"
 
 
+@both
 def test_jobs_that_a_dead_child_had_not_read_are_returned(rig: Rig) -> None:
     rig.boot(1)
     for _ in range(200):
@@ -92,6 +94,7 @@ def _waits_idle(pid: int) -> bool:
     return "idle since" in " ".join(psutil.Process(pid).cmdline())
 
 
+@both
 def test_unread_jobs_are_taken_back_from_a_stopped_child(rig: Rig) -> None:
     rig.boot(1)
     pid = rig.pool.children()[0].pid
@@ -141,6 +144,7 @@ def test_a_template_that_is_stopped_is_replaced(rig: Rig) -> None:
     assert all(child.age < 60 for child in rig.pool.children())
 
 
+@both
 def test_what_a_lost_task_had_started_dies_with_it(rig: Rig) -> None:
     rig.boot(1)
     job = rig.start_job("leave_process")
@@ -151,6 +155,7 @@ def test_what_a_lost_task_had_started_dies_with_it(rig: Rig) -> None:
     eventually(lambda: not sleeper.is_running() or sleeper.status() == "zombie")
 
 
+@both
 def test_a_child_that_closes_its_sockets_is_ended(rig: Rig) -> None:
     rig.boot(1)
     job = rig.submit("close_everything")
@@ -212,7 +217,7 @@ def test_children_that_die_while_they_start_are_not_forked_at_once_again(rig: Ri
     there.unlink()
     os.kill(rig.pool.children()[0].pid, signal.SIGKILL)
     rig.until(lambda: rig.pool.alive == 1)
-    budget = rig.pool._reconciler.child_budget
+    budget = rig.pool._reconciler.health.children
     rig.until(lambda: len(budget._deaths) >= 3)
     there.touch()
     rig.until(lambda: rig.pool.alive == 2)

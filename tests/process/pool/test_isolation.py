@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process.pool.conftest import ROOT, Rig
+from tests.process.pool.conftest import ROOT, Rig, both
 from tests.support.eventually import eventually
 
 
@@ -34,8 +34,8 @@ def inherited() -> Iterator[int]:
     theirs.close()
 
 
-def test_a_child_has_its_standard_streams_and_two_sockets(inherited: int) -> None:
-    rig = Rig()
+@both
+def test_a_child_has_its_standard_streams_and_two_sockets(inherited: int, rig: Rig) -> None:
     rig.boot(2)
     told = facts(rig)
     others = {int(fd): name for fd, name in told["fds"].items() if int(fd) > 2}
@@ -43,16 +43,15 @@ def test_a_child_has_its_standard_streams_and_two_sockets(inherited: int) -> Non
     assert all(name.startswith("socket:") for name in others.values())
     assert told["fds"]["0"] == "/dev/null"
     assert str(Path(f"/proc/self/fd/{inherited}").readlink()) not in others.values()
-    rig.end()
-    rig.loop.close()
 
 
+@both
 def test_a_child_is_the_supervisors_and_leads_its_group(rig: Rig) -> None:
     rig.boot(1)
     told = facts(rig)
     assert told["ppid"] == os.getpid()
     assert told["group"] == told["pid"]
-    assert os.getpgid(rig.template_pid()) == rig.template_pid()
+    assert all(os.getpgid(template) == template for template in rig.template_pids())
     assert told["handlers"] == [True, True, True]
     assert told["blocked"] == []
     assert told["started"] == 1
@@ -70,18 +69,19 @@ def test_the_environment_is_the_supervisors_and_the_recipes_without_systemds(
     assert "NOTIFY_SOCKET" not in environ
 
 
+@both
 def test_signals_to_whole_groups_do_not_disturb(rig: Rig, tmp_path: Path) -> None:
     rig.boot(2)
     go = tmp_path / "go"
     job = rig.start_job("wait_for", path=str(go))
-    before, template = rig.pids(), rig.template_pid()
+    before, templates = rig.pids(), rig.template_pids()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        for pid in (*before, template):
+        for pid in (*before, *templates):
             os.killpg(pid, number)
     go.touch()
     rig.until(lambda: job in rig.notes.done)
     assert rig.run("echo", b"1")[1] == b"1"
-    assert (rig.pids(), rig.template_pid()) == (before, template)
+    assert (rig.pids(), rig.template_pids()) == (before, templates)
 
 
 def test_signals_during_the_boot_do_not_disturb(rig: Rig) -> None:
@@ -99,11 +99,13 @@ def test_signals_during_the_boot_do_not_disturb(rig: Rig) -> None:
     assert rig.notes.failed == [] and rig.notes.degraded == []
 
 
+@both
 def test_terminate_works_on_what_a_task_starts(rig: Rig) -> None:
     rig.boot(1)
     assert rig.run("terminate_own_process")[0] == {"exec": -signal.SIGTERM, "fork": -signal.SIGTERM}
 
 
+@both
 def test_a_tasks_own_handler_lasts_until_the_task_ends(rig: Rig) -> None:
     rig.boot(1)
     first = rig.run("own_handler")[0]
@@ -111,6 +113,7 @@ def test_a_tasks_own_handler_lasts_until_the_task_ends(rig: Rig) -> None:
     assert rig.run("own_handler")[0] == first
 
 
+@both
 def test_a_fork_of_a_task_that_comes_back_to_the_loop_ends_there(rig: Rig) -> None:
     rig.boot(1)
     header, _ = rig.run("fork_and_fall_through")
@@ -140,13 +143,15 @@ def test_titles_tell_state_and_task(rig: Rig) -> None:
     assert " ".join(psutil.Process(rig.template_pid()).cmdline()).strip() == "workerd[t] template gen 1"
 
 
-def test_nobody_is_left_when_the_supervisor_is_killed() -> None:
+@pytest.mark.parametrize(("options", "templates"), [("", 1), ("thread=True", 0)])
+def test_nobody_is_left_when_the_supervisor_is_killed(options: str, templates: int) -> None:
     program = (
         "import sys\n"
         "from tests.process.pool.conftest import Rig\n"
-        "rig = Rig().boot(3)\n"
+        f"rig = Rig().boot(3, {options})\n"
         "rig.start_job('stubborn')\n"
-        "print(*rig.pids(), rig.template_pid(), flush=True)\n"
+        f"rig.until(lambda: len(rig.template_pids()) == {templates})\n"
+        "print(*rig.pids(), *rig.template_pids(), flush=True)\n"
         "rig.until(lambda: False, within=60)\n"
     )
     with subprocess.Popen(
@@ -158,7 +163,7 @@ def test_nobody_is_left_when_the_supervisor_is_killed() -> None:
     ) as supervisor:
         assert supervisor.stdout is not None
         family = [psutil.Process(int(word)) for word in supervisor.stdout.readline().split()]
-        assert len(family) == 4
+        assert len(family) == 3 + templates
         supervisor.kill()
         eventually(lambda: not any(_lives(process) for process in family))
 

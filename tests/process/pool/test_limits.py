@@ -9,11 +9,12 @@ import time
 import psutil
 import pytest
 
-from tests.process.pool.conftest import Rig
+from tests.process.pool.conftest import Rig, both
 from tests.support.eventually import eventually
 from workerd_pool import Cause
 
 
+@both
 def test_the_soft_limit_raises_in_the_task(rig: Rig) -> None:
     rig.boot(1)
     begun = time.monotonic()
@@ -60,6 +61,7 @@ def test_a_runner_can_shield_its_end_from_the_soft_limit(rig: Rig) -> None:
     assert rig.run("shielded", seconds=0.5, soft_limit=0.1)[0] == {"state": "SUCCESS"}
 
 
+@both
 def test_the_hard_limit_kills_also_what_does_not_return_from_c(rig: Rig) -> None:
     rig.boot(2)
     pids = rig.pids()

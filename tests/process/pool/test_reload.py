@@ -11,29 +11,57 @@ import pytest
 
 from tests.process.pool.conftest import Rig, spec_of
 from workerd_pool import Spec
+from workerd_pool.journal import Happened
 from workerd_pool.plan import least_ready
 
 
 def test_a_reload_brings_new_code_to_every_slot(rig: Rig) -> None:
     rig.boot(4)
     before = rig.pids()
-    ready: list[int] = []
     there: list[int] = []
 
     def watch() -> bool:
-        ready.append(rig.pool.alive)
         there.append(len(rig.pool.children()))
-        return {child.generation for child in rig.pool.children()} == {2} and rig.pool.alive == 4
+        return bool(rig.notes.complete)
 
     assert rig.pool.reload(spec_of(version=2)) == 2
     rig.until(watch)
-    assert min(ready) >= least_ready(4) == 3
     assert max(there) == 5
     assert rig.notes.up[-1] == (2, {"version": 2, "padding": ""})
+    assert (rig.notes.settled, rig.notes.complete) == ([2], [2])
     assert rig.pool.generation == 2
     assert not rig.pids() & before
     assert rig.run("echo")[0]["version"] == 2
     rig.until(lambda: len(rig.pool.info()["templates"]) == 1 and len(rig.pool.children()) == 4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_the_journal_of_a_reload_shows_its_order_and_its_floor(rig: Rig, size: int) -> None:
+    rig.boot(size)
+    rig.pool.reload()
+    rig.until(lambda: rig.notes.complete)
+    entries = [entry for entry in rig.pool.journal() if entry.at >= when(rig, Happened.BEGUN, 2)]
+    told = [(entry.happened, entry.generation) for entry in entries]
+    order = [
+        (Happened.TEMPLATE_STARTED, 2),
+        (Happened.TEMPLATE_READY, 2),
+        (Happened.ASKED, 2),
+        (Happened.READY, 2),
+        (Happened.PROMOTED, 2),
+        (Happened.RETIRED, 1),
+        (Happened.GONE, 1),
+        (Happened.SETTLED, 2),
+        (Happened.COMPLETE, 2),
+    ]
+    places = [told.index(step) for step in order]
+    assert places == sorted(places)  # the first of each: nobody leaves before the canary is ready
+    assert min(entry.ready for entry in entries) >= least_ready(size)
+    assert told.count((Happened.RETIRED, 1)) == told.count((Happened.READY, 2)) == size
+
+
+def when(rig: Rig, happened: Happened, generation: int) -> float:
+    """The time of the journal's first such entry."""
+    return next(e.at for e in rig.pool.journal() if (e.happened, e.generation) == (happened, generation))
 
 
 def test_a_single_slot_is_never_without_a_ready_child(rig: Rig) -> None:
@@ -60,10 +88,30 @@ def test_a_busy_child_is_replaced_after_its_job(rig: Rig, tmp_path: Path) -> Non
     assert rig.run("echo")[0]["version"] == 2
     assert not any(job in rig.notes.done for job in jobs)
     assert old <= rig.pids()
+    assert rig.notes.settled == [2] and rig.notes.complete == []
     go.touch()
-    rig.until(lambda: {child.generation for child in rig.pool.children()} == {2} and rig.pool.alive == 2)
+    rig.until(lambda: rig.notes.complete and rig.pool.alive == 2)
+    assert {child.generation for child in rig.pool.children()} == {2}
     assert set(jobs) <= set(rig.notes.done)
     assert not rig.notes.lost and not rig.notes.returned
+
+
+def test_old_code_runs_no_further_job_beside_long_ones(rig: Rig, tmp_path: Path) -> None:
+    rig.boot(4)
+    go, short = tmp_path / "go", tmp_path / "short"
+    for _ in range(3):
+        rig.start_job("wait_for", path=str(go))
+    rig.start_job("wait_for", path=str(short))
+    rig.pool.reload(spec_of(version=2))
+    rig.until(lambda: rig.notes.settled)
+    short.touch()
+    rig.until(lambda: rig.pool.free == 2)
+    jobs = [rig.submit("echo") for _ in range(2)]
+    rig.until(lambda: set(jobs) <= set(rig.notes.done))
+    assert {rig.notes.done[job][0]["version"] for job in jobs} == {2}
+    assert sum(child.generation == 1 for child in rig.pool.children()) == 3
+    go.touch()
+    rig.until(lambda: rig.notes.complete)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +120,7 @@ def test_a_busy_child_is_replaced_after_its_job(rig: Rig, tmp_path: Path) -> Non
         ({"broken": True}, "ImportError: no module named nonsense"),
         ({"exits": True}, "SystemExit: 3"),
         ({"dies": True}, "exit code 11"),
-        ({"bad_child": True}, "it could not start: RuntimeError('no database')"),
+        ({"bad_child": True}, "it could not start: RuntimeError: no database"),
     ],
 )
 def test_a_reload_of_broken_code_changes_nothing(rig: Rig, options: dict[str, Any], reason: str) -> None:
@@ -93,17 +141,18 @@ def test_a_reload_of_broken_code_changes_nothing(rig: Rig, options: dict[str, An
     rig.until(lambda: rig.pool.generation == 3)
 
 
-@pytest.mark.parametrize("options", [{"broken": True}, {"bad_child": True}])
-def test_broken_code_at_the_start_is_told_and_tried_once(rig: Rig, options: dict[str, Any]) -> None:
-    rig.pool = type(rig.pool)(rig.loop, spec_of(**options), rig.notes)
-    rig.pool.want(2)
-    rig.pool.start()
+@pytest.mark.parametrize("options", [{"broken": True}, {"exits": True}])
+def test_an_entry_that_cannot_be_imported_at_the_start_is_told_and_tried_once(
+    rig: Rig, options: dict[str, Any]
+) -> None:
+    rig.begin(2, **options)
     rig.until(lambda: rig.notes.failed)
     rig.until(lambda: not rig.pool.children() and not rig.pool.info()["templates"])
     assert rig.pool.generation == 0
     rig.pool.reload(spec_of())
     rig.until(lambda: rig.pool.alive == 2)
     assert len(rig.notes.failed) == 1
+    assert rig.notes.degraded == []
 
 
 def test_a_missing_entry_is_told(rig: Rig) -> None:
@@ -172,12 +221,6 @@ def test_a_reload_under_load_loses_and_repeats_nothing(rig: Rig) -> None:
     rig.until(lambda: rig.pool.generation == 4)
 
 
-def test_python_threads_of_a_template_are_named(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    rig.boot(1, thread=True)
-    assert "metrics-pusher" in caplog.text
-    assert rig.run("echo", b"1")[1] == b"1"
-
-
 def test_a_template_that_does_not_finish_its_import_is_dumped_and_killed(rig: Rig) -> None:
     rig.boot(1)
     rig.pool.reload(spec_of(slow_import=60, boot_timeout=0.5))
@@ -192,9 +235,3 @@ def test_a_child_that_does_not_finish_its_start_is_dumped_and_killed(rig: Rig) -
     rig.until(lambda: rig.notes.failed)
     assert rig.notes.failed[0][1] == "its first child: not READY within 0.5s"
     assert any("in child_started" in line.text for line in rig.notes.lines)
-
-
-def test_a_slow_start_within_its_limit_is_no_reason_to_kill(rig: Rig) -> None:
-    rig.boot(1, slow_start=1.2, slow_import=1.2, boot_timeout=20.0)
-    assert rig.notes.failed == []
-    assert rig.notes.degraded == []

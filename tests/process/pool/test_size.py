@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.pool.conftest import Rig, spec_of
+from tests.process.pool.conftest import Rig, both, spec_of
 from workerd_pool import Pool, PoolError
 
 
@@ -29,6 +29,7 @@ def test_want_grows_and_shrinks_an_idle_pool(rig: Rig) -> None:
         rig.pool.want(-1)
 
 
+@both
 def test_a_busy_child_that_is_too_much_finishes_its_job(rig: Rig, tmp_path: Path) -> None:
     rig.boot(2)
     go = tmp_path / "go"
@@ -57,6 +58,7 @@ def test_a_pool_starts_once(rig: Rig) -> None:
         rig.pool.start()
 
 
+@both
 def test_close_lets_running_jobs_end_and_returns_the_others(rig: Rig, tmp_path: Path) -> None:
     rig.boot(1)
     for _ in range(200):
@@ -79,6 +81,7 @@ def test_close_lets_running_jobs_end_and_returns_the_others(rig: Rig, tmp_path: 
     assert rig.notes.empty == 1
 
 
+@both
 def test_terminate_interrupts_a_close(rig: Rig) -> None:
     rig.boot(2)
     job = rig.start_job("stubborn")

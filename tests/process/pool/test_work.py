@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tests.process.pool.conftest import Rig
+from tests.process.pool.conftest import Rig, both
 from workerd_pool import PoolBusyError, PoolClosedError
 
 
@@ -21,6 +21,7 @@ def test_a_job_comes_back_with_its_outcome(rig: Rig) -> None:
     assert rig.notes.started[1] == header["pid"]
 
 
+@both
 def test_big_bodies_go_both_ways(rig: Rig) -> None:
     rig.boot(1)
     body = os.urandom(16 * 1024 * 1024)
@@ -42,6 +43,7 @@ def test_a_big_table_and_a_big_header_arrive(rig: Rig) -> None:
     assert rig.run("echo", b"x", padding="y" * 300_000)[1] == b"x"
 
 
+@both
 def test_progress_comes_in_order_and_before_the_outcome(rig: Rig) -> None:
     rig.boot(1)
     header, _ = rig.run("steps", b"z" * 70_000, count=50)
@@ -50,6 +52,7 @@ def test_progress_comes_in_order_and_before_the_outcome(rig: Rig) -> None:
     assert {len(body) for _, _, body in rig.notes.progress} == {70_000}
 
 
+@both
 def test_a_runner_that_raises_is_an_internal_error_and_the_child_lives_on(rig: Rig) -> None:
     rig.boot(1)
     pids = rig.pids()
@@ -91,6 +94,7 @@ def test_a_closed_pool_takes_nothing(rig: Rig) -> None:
         rig.pool.reload()
 
 
+@both
 def test_many_short_jobs_all_come_back_once_and_several_wait_at_a_child(rig: Rig) -> None:
     rig.boot(2)
     depths: set[int] = set()

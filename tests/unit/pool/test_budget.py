@@ -42,13 +42,45 @@ def test_a_whole_window_without_deaths_is_health() -> None:
     assert budget.reason is None
 
 
-def test_a_death_before_ready_waits_even_within_the_budget() -> None:
+def test_a_start_that_fails_is_told_and_waited_for_even_within_the_budget() -> None:
     budget = RestartBudget(limit=5)
     budget.died(0.0, "boom", ready=False)
+    assert budget.reason == "a start failed, the last: boom"
     assert budget.allowed(0.5, starting=0) == 0
-    assert budget.reason is None
     assert budget.next_change(0.5) == 1.0
-    assert budget.allowed(1.0, starting=0) == UNLIMITED
+    assert budget.allowed(1.0, starting=0) == 1
+    assert budget.allowed(1.0, starting=1) == 0
+    budget.died(1.1, "bang", ready=False)
+    assert budget.reason == "2 starts in a row failed, the last: bang"
+    budget.came_up()
+    assert budget.reason is None
+    assert budget.allowed(1.2, starting=0) == UNLIMITED
+
+
+def test_one_that_comes_up_does_not_end_a_crash_loop() -> None:
+    budget = RestartBudget(limit=1)
+    budget.died(0.0, "boom", ready=True)
+    budget.died(0.0, "boom", ready=True)
+    budget.came_up()
+    assert budget.reason is not None
+    assert budget.allowed(0.5, starting=0) == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.7, 5.0])
+@pytest.mark.parametrize("limit", [5, 200])
+def test_starts_that_always_fail_are_at_most_six_a_minute(seconds: float, limit: int) -> None:
+    budget = RestartBudget(limit=limit)
+    now, starts = 0.0, []
+    while now < 600.0:
+        if budget.allowed(now, starting=0):
+            starts.append(now)
+            now += seconds  # that the start takes to fail
+            budget.died(now, "boom", ready=False)
+        else:
+            now = budget.next_change(now)
+    assert budget.reason is not None
+    for begin in starts:
+        assert sum(begin <= start < begin + 60.0 for start in starts) <= 6
 
 
 def test_old_deaths_are_forgotten() -> None:

@@ -99,7 +99,7 @@ def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -
     good, bad = Spec("a:b"), Spec("c:d")
     generations = Generations(good)
     assert generations.begin(None) == 1
-    generations.tell_table(1, {"n": 1})
+    generations.tell(1, {"n": 1}, spawns=False)
     assert generations.promote() == {"n": 1}
     assert generations.begin(bad) == 2
     assert generations.spec(2) is bad
@@ -107,9 +107,47 @@ def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -
     assert (generations.current, generations.incoming) == (1, 0)
     assert generations.begin(None) == 3
     assert generations.spec(3) is good
-    generations.tell_table(2, {})
-    generations.tell_table(3, {"n": 3})
+    generations.tell(2, {}, spawns=False)
+    generations.tell(3, {"n": 3}, spawns=False)
     assert generations.promote() == {"n": 3}
+
+
+def test_a_generation_that_fails_after_its_trial_gives_the_one_before_back() -> None:
+    good, bad = Spec("a:b"), Spec("c:d")
+    generations = Generations(good)
+    generations.begin(None)
+    generations.tell(1, {"n": 1}, spawns=True)
+    generations.promote()
+    assert not generations.rolling  # there is nobody to exchange
+    generations.begin(bad)
+    generations.tell(2, {"n": 2}, spawns=False)
+    generations.promote()
+    assert (generations.current, generations.previous, generations.rolling) == (2, 1, True)
+    assert generations.spawning() == [1]
+    assert generations.roll_back() == {"n": 1}
+    assert (generations.current, generations.previous, generations.rolling) == (1, 0, False)
+    assert generations.begin(None) == 3
+    assert generations.spec(3) is good
+    generations.promote()
+    generations.complete()
+    assert (generations.current, generations.previous) == (3, 0)
+    assert not generations.spawns(1)
+
+
+def test_a_roll_back_leaves_the_generation_on_trial_alone() -> None:
+    first, second, third = Spec("a:b"), Spec("c:d"), Spec("e:f")
+    generations = Generations(first)
+    generations.begin(None)
+    generations.promote()
+    generations.begin(second)
+    generations.promote()
+    generations.begin(third)
+    generations.roll_back()
+    assert (generations.current, generations.incoming) == (1, 3)
+    generations.promote()
+    assert (generations.current, generations.previous) == (3, 1)
+    assert generations.begin(None) == 4
+    assert generations.spec(4) is third
 
 
 def armed(*found: BaseException) -> Interrupt:

@@ -1,0 +1,27 @@
+"""The entry of a recipe, imported: in a template once, in a spawned child by itself."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+from workerd_pool.contract import Runner
+from workerd_pool.errors import LoadError
+
+
+def load(recipe: dict[str, Any], arg: bytes) -> Runner:
+    """Import ``recipe["entry"]`` with its path first, and call it.  Raises whatever that raises."""
+    sys.path[:0] = recipe["path"]
+    module, _, name = recipe["entry"].partition(":")
+    runner: Runner = getattr(importlib.import_module(module), name)(arg)
+    return runner
+
+
+def failure(exc: BaseException) -> tuple[str, str]:
+    """Why the entry cannot be used: in one line of at most 500 characters, and with the traceback."""
+    if isinstance(exc, LoadError):
+        return exc.reason, exc.traceback
+    line = " ".join(f"{type(exc).__name__}: {exc}".split())[:500].removesuffix(":")
+    return line, "".join(traceback.format_exception(exc))
