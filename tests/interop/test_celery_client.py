@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.exceptions import SoftTimeLimitExceeded, WorkerLostError
 from celery import Celery
 from celery.exceptions import TaskRevokedError
 
@@ -97,3 +97,18 @@ def test_a_soft_limit_of_the_message_is_raised_in_the_task(celery: Celery) -> No
     result = celery.send_task("ledger.run", (97, 30.0), soft_time_limit=1)
     with pytest.raises(SoftTimeLimitExceeded):
         result.get(timeout=30)
+
+
+def test_a_terminated_task_is_revoked(celery: Celery, daemon: Workerd) -> None:
+    result = celery.send_task("ledger.run", (96, 60.0))
+    eventually(lambda: daemon.ran("start")[96] == 1)
+    assert daemon.run("terminate", result.id).returncode == 0
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        result.get(timeout=30)
+    assert result.state == "REVOKED"
+
+
+def test_a_lost_task_says_how_its_process_ended(celery: Celery) -> None:
+    result = celery.send_task("ledger.die", (95, 9))
+    with pytest.raises(WorkerLostError, match=r"Worker exited prematurely: signal 9 \(SIGKILL\) Job: \d+\."):
+        result.get(timeout=60)

@@ -67,7 +67,7 @@ class Runs:
             desk.requeue(request)
             lane.pump()
             return
-        if outcome.stopped and not request.acknowledged:
+        if outcome.stopped:
             desk.totals.interrupted += 1
             desk.give_back(request, "interrupted by the stop")
             return
