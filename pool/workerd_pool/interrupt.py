@@ -1,9 +1,9 @@
 """Interrupt: the one way in which a running job is interrupted, in the child.
 
 The parent sends WAKE; the handler looks for the cause itself before it raises: a frame that names this
-very job, or whatever else was given to ``look_also``.  So a signal that comes late finds nothing and
-cannot hit the next job.  It acts between bytecodes of the main thread; C code that does not return is
-the hard limit's, and the parent wakes again while its frame has not been read.
+very job.  So a signal that comes late finds nothing and cannot hit the next job.  It acts between
+bytecodes of the main thread; C code that does not return is the hard limit's, and the parent wakes again
+while its frame has not been read.
 """
 
 from __future__ import annotations
@@ -34,20 +34,16 @@ def exception_of(cause: str, text: str) -> BaseException:
 
 
 class Interrupt:
-    """Armed for one job at a time.  Each look says once what there is to say."""
+    """Armed for one job at a time.  ``look`` says what there is to raise, each thing once."""
 
     def __init__(self) -> None:
-        self._looks: list[Look] = []
+        self.look: Look = _nothing
         self._job: int | None = None
         self._held = 0
         self._due = False
         self._outside: set[CodeType] = {Interrupt.arm.__code__, Interrupt.disarm.__code__}
         # The handler runs in the thread that is the child's first; what other threads do holds nothing up.
         self._main = threading.get_ident()
-
-    def look_also(self, look: Look) -> None:
-        """Ask ``look`` too, after those before it, each time the parent wakes this child during a job."""
-        self._looks.append(look)
 
     def not_in(self, function: Callable[..., object]) -> None:
         """Never raise while ``function``'s own frame is the running one: the job is over there."""
@@ -87,9 +83,9 @@ class Interrupt:
             raise found
 
     def _look(self) -> BaseException | None:
-        if self._job is None:
-            return None
-        for look in self._looks:
-            if (found := look(self._job)) is not None:
-                return found
-        return None
+        return None if self._job is None else self.look(self._job)
+
+
+def _nothing(job_id: int) -> BaseException | None:
+    """Before there is a socket to look at."""
+    return None

@@ -25,7 +25,7 @@ class Link:
         self._interrupt = interrupt
         self._lock = threading.Lock()
         self._kept: frames.Frame | None = None
-        interrupt.look_also(self.interruption)
+        interrupt.look = self.interruption
 
     def receive(self, *, wait: bool = True) -> frames.Frame | None:
         """The next frame; None at the end of the file, or at once if there is none and ``wait`` is off."""

@@ -12,7 +12,7 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 
 from tests.support.clock import FakeClock
-from workerd_pool import Cause, Death, JobTerminated, PlatformError, Spec
+from workerd_pool import Cause, Death, PlatformError, Spec
 from workerd_pool.alarm import Alarm
 from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.death import KEPT, Deaths, Reason
@@ -151,9 +151,9 @@ def test_a_roll_back_leaves_the_generation_on_trial_alone() -> None:
 
 
 def armed(*found: BaseException) -> Interrupt:
-    """An interrupt whose looks find these, one after the other."""
+    """An interrupt whose look finds these, one after the other."""
     interrupt, left = Interrupt(), list(found)
-    interrupt.look_also(lambda job_id: left.pop(0) if left and job_id == 1 else None)
+    interrupt.look = lambda job_id: left.pop(0) if left and job_id == 1 else None
     interrupt.arm(1)
     return interrupt
 
@@ -169,15 +169,6 @@ def test_the_interrupt_raises_what_it_finds_for_the_running_job_only() -> None:
     with pytest.raises(SoftTimeLimitExceeded):
         interrupt.on_signal(0, frame)
     interrupt.on_signal(0, frame)
-
-
-def test_the_interrupt_asks_each_look_in_turn() -> None:
-    interrupt = armed(JobTerminated("first"))
-    interrupt.look_also(lambda job_id: MemoryError("second"))
-    with pytest.raises(JobTerminated, match="first"):
-        interrupt.on_signal(0, None)
-    with pytest.raises(MemoryError, match="second"):
-        interrupt.on_signal(0, None)
 
 
 def test_the_interrupt_waits_for_the_end_of_what_holds_it() -> None:
