@@ -37,7 +37,7 @@ def test_a_task_that_takes_too_much_is_told_then_killed_and_does_not_run_again(m
     daemon = make(app=APP).start("--soft-memory-limit", "120MB", "--memory-limit", "250MB", size="1")
     told = daemon.home / "told"
     with daemon.client() as app:
-        polite = app.send_task("hungry.until_told", (str(told),))
+        polite = app.send_task("hungry.until_told", (120, str(told)))
         with pytest.raises(MemoryLimitExceeded, match=r"soft memory limit \(120 MB\): its child has"):
             polite.get(timeout=30)
         assert told.read_text().startswith("soft memory limit")

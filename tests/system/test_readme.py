@@ -17,6 +17,7 @@ DOCUMENTS = [
     "docs/tutorial.md",
     "docs/how-to/pools.md",
     "docs/how-to/limits.md",
+    "docs/how-to/memory.md",
     "docs/how-to/dead-letters.md",
 ]
 

@@ -87,12 +87,17 @@ def check_pools(config: Config) -> None:
 
 def check_limits(name: str, pool: PoolConfig) -> None:
     """A soft limit that is no sooner than the hard one would never be seen."""
+    where = "" if name == DEFAULT_POOL else f" of pool {name!r}"
     soft, hard = pool.soft_time_limit, pool.time_limit
     if soft is not None and hard is not None and soft >= hard and soft < math.inf:
-        where = "" if name == DEFAULT_POOL else f" of pool {name!r}"
         raise ConfigError(
             f"the soft_time_limit{where}, {soft:g}s, does not come before its time_limit, {hard:g}s",
             "make it shorter, or leave one of them out",
+        )
+    if pool.memory_limit and pool.soft_memory_limit >= pool.memory_limit:
+        raise ConfigError(
+            f"the soft_memory_limit{where} does not come before its memory_limit",
+            "make it smaller, or leave one of them out",
         )
 
 

@@ -40,13 +40,12 @@ def hold(mb: int, gate: str) -> int:
 
 
 @app.task(name="hungry.until_told")
-def until_told(path: str) -> str:
-    """Takes ever more; cleans up in the file ``path`` when it is told that it is too much."""
-    kept = []
+def until_told(mb: int, path: str) -> None:
+    """Has so much; cleans up in the file ``path`` when it is told that it is too much."""
+    kept = take(mb)
     try:
-        while True:
-            kept.append(take(1))
-            time.sleep(0.002)
+        while kept:
+            time.sleep(0.02)
     except MemoryLimitExceeded as exc:
         Path(path).write_text(str(exc))
         raise

@@ -98,6 +98,10 @@ def test_flag_environment_and_file_make_one_pool_key_by_key(tmp_path: Path) -> N
             r"pool 'video' from .* cannot be 3; write its settings below \[pools.video\]",
         ),
         (
+            "memory_limit = '1GB'\n[pools.video]\nqueues = 'v'\nsoft_memory_limit = '1GB'\n",
+            "the soft_memory_limit of pool 'video' does not come before its memory_limit; make it smaller",
+        ),
+        (
             "soft_time_limit = 60\ntime_limit = '1m'\n",
             "the soft_time_limit, 60s, does not come before its time_limit, 60s; make it shorter",
         ),
@@ -161,3 +165,11 @@ def test_the_example_in_the_settings_file_holds(tmp_path: Path) -> None:
     example = re.search(r"^#   \[pools\.video\]\n(#   .+\n)+", ETC.read_text(), flags=re.MULTILINE)
     assert example is not None
     assert load(tmp_path, example[0].replace("#   ", "")).pools["video"].queues == ("video",)
+
+
+def test_a_pool_may_have_limits_of_memory_of_its_own(tmp_path: Path) -> None:
+    own = '[pools.video]\nqueues = "v"\nmemory_limit = "4GB"\nmax_tasks_per_child = 9\n'
+    config = load(tmp_path, f'soft_memory_limit = "1GB"\n{own}')
+    video = config.pools["video"]
+    assert (video.soft_memory_limit, video.memory_limit, video.max_tasks_per_child) == (1 << 30, 4 << 30, 9)
+    assert (config.memory_limit, config.max_tasks_per_child) == (0, 0)
