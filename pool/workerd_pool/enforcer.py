@@ -80,7 +80,9 @@ class Enforcer:
         elif due.soft <= now:
             due.soft = NEVER
             if job is not None:
-                logger.warning("%s: %s is over its soft time limit", child.name(), job.title or job.id)
+                soft, _ = child.limits(job)
+                what = job.title or job.id
+                logger.warning("%s: %s is over its soft time limit (%gs)", child.name(), what, soft)
                 self.interrupt(child, job, Interruption.SOFT_LIMIT)
                 self._dispatcher.settle()
         if due.dump <= now:

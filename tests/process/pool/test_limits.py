@@ -146,6 +146,6 @@ def test_the_stacks_of_a_job_near_its_hard_limit_are_told(rig: Rig, caplog: pyte
     rig.boot(1)
     job = rig.submit("stubborn", soft_limit=0.1, hard_limit=1.0)
     rig.until(lambda: job in rig.notes.lost)
-    assert f"proj.stubborn[{job}] is over its soft time limit" in caplog.text
+    assert f"proj.stubborn[{job}] is over its soft time limit (0.1s)" in caplog.text
     assert re.search(rf"proj.stubborn\[{job}\] is killed in 0\.\ds; its stacks follow", caplog.text)
     assert any("in stubborn" in line.text for line in rig.notes.lines if line.job is not None)
