@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ def listed(daemon: Workerd) -> list[Mapping[str, Any]]:
     return found
 
 
+@pytest.mark.parametrize("broker", ["embedded", "rabbitmq"], indirect=True)
 def test_a_poison_message_is_found_mended_and_sent_anew(start: Start, broker: dict[str, str]) -> None:
     daemon = start(**broker)
     mark = daemon.home / "mended"
@@ -87,6 +88,16 @@ def test_the_bytes_of_a_message_come_out_as_they_went_in(start: Start, redis_url
         (("show",), "Missing argument"),
     ],
 )
-def test_words_that_are_wrong_are_told(start: Start, words: tuple[str, ...], told: str) -> None:
-    daemon = start()
-    assert told in dead(daemon, *words, code=2)
+def test_words_that_are_wrong_are_told(
+    make: Callable[..., Workerd], words: tuple[str, ...], told: str
+) -> None:
+    assert told in dead(make(), *words, code=2)
+
+
+def test_a_broker_that_is_not_there_is_told(make: Callable[..., Workerd]) -> None:
+    assert "cannot be reached" in dead(make(broker="redis://127.0.0.1:1/0"), "list", code=69)
+    assert "cannot be reached" in dead(make(broker="amqp://127.0.0.1:1//"), "list", code=69)
+    assert "cannot be reached" in dead(
+        make(broker="amqp://127.0.0.1:1//,redis://127.0.0.1:1/0"), "list", code=69
+    )
+    assert "the embedded broker does not run" in dead(make(), "list", code=69)

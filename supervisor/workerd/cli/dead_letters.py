@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -100,11 +100,15 @@ def embedded(app: App) -> AbstractContextManager[None]:
 
 
 def opened(app: App) -> DeadQueues:
-    """The dead queues of the app's broker."""
+    """The dead queues of the app's broker: of the first one that can be reached, where there are several."""
+    *others, last = app.broker.urls("broker_write_url")
+    for url in others:
+        with suppress(UnavailableError, OSError):
+            return open_dead_queues(app.broker.connection(url))
     try:
-        return open_dead_queues(app.connection_for_write())
-    except UnavailableError as exc:
-        raise unreachable("broker", app.broker.urls("broker_write_url")[0], exc) from exc
+        return open_dead_queues(app.broker.connection(last))
+    except (UnavailableError, OSError) as exc:
+        raise unreachable("broker", last, exc) from exc
 
 
 def served(common: Common) -> set[str]:

@@ -47,6 +47,12 @@ def test_the_table_tells_what_the_daemon_tells() -> None:
     ]
 
 
+def test_a_state_database_that_cannot_be_written_is_told() -> None:
+    told = "  DEGRADED: the state database cannot be written: database or disk is full"
+    assert told in lines(STATUS | {"statedb": "database or disk is full"})
+    assert not any("database" in line for line in lines(STATUS | {"statedb": None}))
+
+
 def test_of_several_pools_each_shows_its_queues() -> None:
     two = [
         {"name": "default", "queues": ["celery"], "lower": 1, "upper": 1, "alive": 1, "wanted": 1},
