@@ -40,6 +40,13 @@ class Spec:
     max_memory: int | None = None
     soft_memory: int | None = None
     hard_memory: int | None = None
+    after_job: int | None = field(init=False)
+    """The least of them: over the soft one each job would be interrupted for what it has not taken."""
+
+    def __post_init__(self) -> None:
+        limits = [size for size in (self.max_memory, self.soft_memory, self.hard_memory) if size is not None]
+        # Once, because it is asked for after every job.
+        object.__setattr__(self, "after_job", min(limits, default=None))
 
 
 @dataclass(slots=True, eq=False)

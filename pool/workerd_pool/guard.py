@@ -18,7 +18,6 @@ from workerd_pool.death import Cause
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.log import logger
 from workerd_pool.memory import next_look, size_text
-from workerd_pool.recycling import limit_after_job
 from workerd_pool.witness import OomWitness
 
 SLICE = 0.02  # seconds of readings at a time
@@ -70,7 +69,7 @@ class MemoryGuard:
 
     def ready(self, child: ChildHandle, now: float) -> None:
         """A child is ready: with limits below what the code itself needs no job could ever be done."""
-        least = limit_after_job(child.spec)
+        least = child.spec.after_job
         if least is None or child.generation <= self._warned:
             return
         if (size := child.meter.read(child.pid, least, now)) > least:

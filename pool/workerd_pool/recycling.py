@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Spec
 from workerd_pool.memory import resident, size_text
 from workerd_pool.states import ChildState
 
@@ -38,12 +37,6 @@ def may_take_more(child: ChildHandle) -> bool:
     return not child.spent and (most is None or child.served + len(child.jobs) < most)
 
 
-def limit_after_job(spec: Spec) -> int | None:
-    """Bytes; over the soft limit each job after this one would be interrupted for what it has not taken."""
-    limits = (spec.max_memory, spec.soft_memory, spec.hard_memory)
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
 def begun(child: ChildHandle) -> None:
     """It begins a job."""
     most = child.spec.max_jobs
@@ -53,7 +46,7 @@ def begun(child: ChildHandle) -> None:
 
 def ended(child: ChildHandle, seconds: float, now: float) -> None:
     """It has ended a job that took ``seconds``."""
-    most = limit_after_job(child.spec)
+    most = child.spec.after_job
     if most is None or child.spent or (seconds < SHORT and now < child.weigh_at):
         return
     child.weigh_at = now + PERIOD
