@@ -96,7 +96,7 @@ class ChildHandle:
 
     def name(self) -> str:
         """For log lines."""
-        return f"child {self.slot} (pid {self.pid or '?'}, generation {self.generation})"
+        return f"child {self.slot} of {self.spec.name} (pid {self.pid or '?'}, generation {self.generation})"
 
     def death(self, status: int | None) -> Death:
         """Its death, with the parent's reason if there was one."""

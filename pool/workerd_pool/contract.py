@@ -137,6 +137,9 @@ class Runner(Protocol):
 class Listener(Protocol):
     """The host.  Every method is called from the loop; an exception from it is logged and goes no further."""
 
+    def on_passed(self, generation: int) -> None:
+        """This generation has passed its trial, and waits for ``promote``; of held generations only."""
+
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
         """This generation is current now: it has passed its trial, or the one after it has failed."""
 

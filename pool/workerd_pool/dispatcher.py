@@ -108,9 +108,10 @@ class Dispatcher:
 
     def turn_to(self, generation: int) -> None:
         """This generation is the current one: its children get jobs first."""
-        self.prefer = generation
+        self.prefer = self._standby.current = generation
         for child in [child for child in self._idle if child.generation != generation]:
             self._idle.move_to_end(child, last=False)
+        self._let_in()
 
     def remove(self, child: ChildHandle) -> None:
         """This child gets no more jobs."""

@@ -18,6 +18,12 @@ class Generation:
     spec: Spec
     table: dict[str, Any] = field(default_factory=dict)
     spawns: bool = False
+    held: bool = False
+    """Once it has passed its trial it waits for the host's word."""
+    passed: bool = False
+    """The host knows that it waits."""
+    keeps_way_back: bool = False
+    """The one before is kept, also when no child of it is left, until the host's word."""
 
 
 class Generations:
@@ -29,18 +35,19 @@ class Generations:
         self.previous = 0
         self.rolling = False  # children of older generations are being exchanged
         self.settled = False  # those that are left have a job
+        self.completed = False  # none of them is left
         self._last = 0
         self._newest = spec
         self._known: dict[int, Generation] = {}
 
-    def begin(self, spec: Spec | None) -> int:
+    def begin(self, spec: Spec | None, *, hold: bool = False) -> int:
         """A new generation comes in, with the recipe of the newest one if None; return its number."""
         if self.incoming:
             self.drop(self.incoming)
         self._newest = spec or self._newest
         self._last += 1
         self.incoming = self._last
-        self._known[self.incoming] = Generation(self._newest)
+        self._known[self.incoming] = Generation(self._newest, held=hold, keeps_way_back=hold)
         return self.incoming
 
     def spec(self, generation: int) -> Spec:
@@ -61,17 +68,44 @@ class Generations:
         """The generations whose children are spawned."""
         return [generation for generation, known in self._known.items() if known.spawns]
 
+    @property
+    def held(self) -> bool:
+        """The incoming generation waits for the host's word when it has passed its trial."""
+        return self.incoming != 0 and self._known[self.incoming].held
+
+    def passed(self) -> bool:
+        """The incoming generation has passed its trial; False when that is known."""
+        known = self._known[self.incoming]
+        before, known.passed = known.passed, True
+        return not before
+
+    def release(self, generation: int) -> None:
+        """The incoming generation may serve as soon as it has passed its trial."""
+        if generation == self.incoming:
+            self._known[generation].held = False
+
+    def commit(self, generation: int) -> None:
+        """The current generation needs no way back once no older child is left."""
+        if generation == self.current:
+            self._known[generation].keeps_way_back = False
+
+    @property
+    def keeps_way_back(self) -> bool:
+        """The host has not committed itself to the current generation."""
+        return self._known[self.current].keeps_way_back
+
     def promote(self) -> dict[str, Any]:
         """The incoming generation is current from now on; return its table."""
         self.previous, self.current, self.incoming = self.current, self.incoming, 0
-        self.rolling, self.settled = self.previous != 0, False
+        self.rolling = self.previous != 0
+        self.settled = self.completed = False
         self._forget()
         return self._known[self.current].table
 
     def roll_back(self) -> dict[str, Any]:
         """The previous generation is current again; return its table."""
         self.current, self.previous = self.previous, 0
-        self.rolling = self.settled = False
+        self.rolling = self.settled = self.completed = False
         if not self.incoming:
             self._newest = self._known[self.current].spec
         self._forget()

@@ -27,6 +27,7 @@ class Happened(Enum):
     READY = "child ready"
     RETIRED = "child retired"
     GONE = "child gone"
+    PASSED = "trial passed"
     PROMOTED = "generation promoted"
     SETTLED = "generation settled"
     COMPLETE = "generation complete"

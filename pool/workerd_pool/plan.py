@@ -4,7 +4,7 @@ Pure.  The rules, in the order in which they win:
 
 - A closing pool keeps nothing; whoever has a job finishes it.
 - A generation that comes in has a template first, then one canary child; until that canary is
-  ready nothing of the current generation is touched.
+  ready nothing of the current generation is touched, and while the host holds it neither.
 - Children of another generation than the current one are retired when they have no job, as long as
   the ready ones stay at or above three quarters of the wanted number, rounded up.  One that is
   retired with a job would hold its place for as long as the job takes, and an idle one beside it
@@ -41,7 +41,7 @@ class View:
     ``current``, ``incoming`` and ``previous`` are generations, 0 for none.  ``templates`` maps the
     generations of which children can be made, or will be once it is ready, to whether it is: a
     template lives and is not leaving, or they are spawned.  ``forks`` and ``starts`` are what the
-    budgets allow now.
+    budgets allow now.  ``held``: the generation on trial is not promoted when it has passed.
     """
 
     wanted: int
@@ -53,6 +53,7 @@ class View:
     starts: int
     closing: bool = False
     previous: int = 0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,14 @@ class Promote:
     generation: int
 
 
-Action = StartTemplate | RetireTemplate | Fork | Retire | Promote
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The generation that came in has passed its trial, and is held."""
+
+    generation: int
+
+
+Action = StartTemplate | RetireTemplate | Fork | Retire | Promote | Pass
 
 
 class Exchange(Enum):
@@ -154,7 +162,7 @@ def _incoming(view: View, slots: Iterator[int]) -> Iterator[Action]:
         return
     canaries = [child for child in view.children if child.generation == generation and not child.leaving]
     if view.wanted == 0 or any(child.ready for child in canaries):
-        yield Promote(generation)
+        yield Pass(generation) if view.held else Promote(generation)
     elif not canaries and (view.current or view.forks > 0):
         yield Fork(generation, next(slots))
 

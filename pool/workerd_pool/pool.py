@@ -77,7 +77,7 @@ class Pool:
 
     # -- what is wanted
 
-    def start(self) -> None:
+    def start(self, *, hold: bool = False) -> None:
         """Begin with generation 1.  Raises PlatformError where the kernel cannot carry the pool."""
         if self.closed:
             raise PoolClosedError("the pool is closed")
@@ -86,7 +86,7 @@ class Pool:
         linux.check_kernel()
         linux.become_subreaper()
         self._reconciler.started = True
-        self._reconciler.begin(None)
+        self._reconciler.begin(None, hold=hold)
 
     def want(self, n: int, reason: str = "") -> None:
         """Let there be ``n`` children; busy ones that are too many leave after their job."""
@@ -101,15 +101,37 @@ class Pool:
         leaving = sorted(self._reconciler.retired_by(n), key=lambda child: (bool(child.jobs), child.slot))
         return [child.info(now) for child in leaving]
 
-    def reload(self, spec: Spec | None = None) -> int:
+    def reload(self, spec: Spec | None = None, *, hold: bool = False) -> int:
         """Bring in a new generation (of the same recipe if None); return its number.
 
         The listener gets ``on_up``, ``on_settled`` and ``on_complete``, or ``on_generation_failed`` at any
         moment until it is complete.  One that is still coming in is overtaken.
+
+        With ``hold`` it waits for the host twice, so that several pools can turn as one: after ``on_passed``
+        for ``promote``, and after ``on_complete`` for ``commit``.
         """
         if self.closed:
             raise PoolClosedError("the pool is closed")
-        return self._reconciler.begin(spec)
+        return self._reconciler.begin(spec, hold=hold)
+
+    def promote(self, generation: int) -> None:
+        """A held generation may serve, once it has passed its trial."""
+        self._reconciler.generations.release(generation)
+        self._reconciler.reconcile()
+
+    def commit(self, generation: int) -> None:
+        """A held generation needs no way back any more, once no older child is left."""
+        self._reconciler.generations.commit(generation)
+        self._reconciler.reconcile()
+
+    def abandon(self, generation: int) -> bool:
+        """Go back to the generation before this one; False where there is no way back (any more).
+
+        On trial it is dropped.  If it serves, ``on_up`` is told with the one before it.
+        """
+        possible = self._reconciler.rollout.abandon(generation)
+        self._reconciler.reconcile()
+        return possible
 
     def close(self) -> None:
         """Drain: idle children leave now, busy ones after the job they have begun; then ``on_empty``."""

@@ -26,6 +26,7 @@ from workerd_pool.log import logger, tell
 from workerd_pool.plan import (
     Action,
     Fork,
+    Pass,
     Promote,
     Retire,
     RetireTemplate,
@@ -104,9 +105,9 @@ class Reconciler:
         keys = set(retired_by(self._view(self._clock()), number))
         return [child for child in self.crew if child.key in keys]
 
-    def begin(self, spec: Spec | None) -> int:
+    def begin(self, spec: Spec | None, *, hold: bool = False) -> int:
         """A new generation; return its number."""
-        generation = self.rollout.begin(spec)
+        generation = self.rollout.begin(spec, hold=hold)
         self.reconcile()
         return generation
 
@@ -167,6 +168,7 @@ class Reconciler:
             forks=self.health.children.allowed(now, starting),
             starts=self.health.templates.allowed(now, importing),
             closing=self.closing,
+            held=self.generations.held,
         )
 
     def _perform(self, action: Action) -> None:
@@ -183,6 +185,8 @@ class Reconciler:
             case Promote():
                 self.rollout.promote()
                 self._once_more = True
+            case Pass():
+                self.rollout.passed()
 
     def _start_template(self, generation: int) -> None:
         try:

@@ -55,13 +55,14 @@ def ended(child: ChildHandle, seconds: float, now: float) -> None:
 
 
 class Standby:
-    """Children that are ready and get no job yet, because recycled ones still end theirs.
+    """Children that are ready and get no job yet, because recycled ones still end theirs, or because
+    their generation is on trial: not yet the ``current`` one.
 
-    So no more jobs run at a time than children are ``wanted``.
+    So no more jobs run at a time than children are ``wanted``, and none with code that may be given up.
     """
 
     def __init__(self) -> None:
-        self.wanted = 0
+        self.wanted = self.current = 0
         self._held: list[ChildHandle] = []
 
     def hold(self, child: ChildHandle) -> None:
@@ -75,9 +76,13 @@ class Standby:
 
     def next(self, takers: Set[ChildHandle], holders: Iterable[ChildHandle]) -> ChildHandle | None:
         """The next one that may take jobs beside ``takers``; ``holders`` have some."""
-        if not self._held:
+        ready = next((child for child in self._held if child.generation <= self.current), None)
+        if ready is None:
             return None
         busy = set(holders)
         recycled = any(child.spent for child in busy - takers)
         full = recycled and len(busy | takers) >= self.wanted
-        return None if full else self._held.pop(0)
+        if full:
+            return None
+        self._held.remove(ready)
+        return ready

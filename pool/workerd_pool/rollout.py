@@ -48,11 +48,11 @@ class Rollout:
         self._loop, self._listener, self._dispatcher = loop, listener, dispatcher
         self._generations, self._health, self._note = owner.generations, owner.health, owner.note
 
-    def begin(self, spec: Spec | None) -> int:
+    def begin(self, spec: Spec | None, *, hold: bool = False) -> int:
         """A new generation; return its number."""
         generations = self._generations
         overtaken = generations.incoming
-        generation = generations.begin(spec)
+        generation = generations.begin(spec, hold=hold)
         self._note(Happened.BEGUN, generation)
         if overtaken:
             self._tell_failed(overtaken, f"overtaken by generation {generation}", "")
@@ -63,6 +63,24 @@ class Rollout:
     def promote(self) -> None:
         """The generation on trial has passed it."""
         self._turn_to(self._generations.promote(), Happened.PROMOTED)
+
+    def passed(self) -> None:
+        """The generation on trial has passed it, and waits for the host."""
+        if self._generations.passed():
+            self._note(Happened.PASSED, self._generations.incoming)
+            tell(self._listener.on_passed, self._generations.incoming)
+
+    def abandon(self, generation: int) -> bool:
+        """The host does not want it any more; False when there is no way back."""
+        generations = self._generations
+        if generation and generation == generations.incoming:
+            generations.drop(generation)
+            self._note(Happened.FAILED, generation, text="abandoned")
+        elif generation == generations.current and generations.previous:
+            self._turn_to(generations.roll_back(), Happened.ROLLED_BACK)
+        else:
+            return False
+        return True
 
     def follow(self, stage: Exchange) -> bool:
         """Tell how far the exchange of children has come; True when there is something new to plan."""
@@ -75,10 +93,14 @@ class Rollout:
             tell(self._listener.on_settled, generations.current)
         if stage is Exchange.SETTLED:
             return False
+        if not generations.completed:
+            generations.completed = True
+            self._note(Happened.COMPLETE, generations.current)
+            tell(self._listener.on_complete, generations.current)
+        if generations.keeps_way_back:
+            return False
         # The template that was kept for a way back may go.
         generations.complete()
-        self._note(Happened.COMPLETE, generations.current)
-        tell(self._listener.on_complete, generations.current)
         return True
 
     # -- failures
@@ -92,7 +114,7 @@ class Rollout:
         logger.warning("%s died: %s", child.name(), cause)
         if child.traceback:
             logger.warning("%s could not start:\n%s", child.name(), child.traceback)
-        if child.generation == generations.current and generations.previous and not child.was_ready:
+        if child.generation == generations.current and self._rolls_back and not child.was_ready:
             self._roll_back(f"one of its children: {cause}", child.traceback)
         else:
             self._health.child_died(cause, ready=child.was_ready)
@@ -107,10 +129,15 @@ class Rollout:
         logger.warning("Generation %d has lost its template: %s", generation, text)
         if generation == generations.previous:
             generations.no_way_back()
-        elif generation == generations.current and generations.previous and not failure.ready:
+        elif generation == generations.current and self._rolls_back and not failure.ready:
             self._roll_back(reason, failure.traceback)
         else:
             self._health.template_died(reason, ready=failure.ready)
+
+    @property
+    def _rolls_back(self) -> bool:
+        """A failure of the current generation is a failed reload, not yet a crash."""
+        return self._generations.previous != 0 and not self._generations.completed
 
     def _roll_back(self, reason: str, traceback: str) -> None:
         failed = self._generations.current

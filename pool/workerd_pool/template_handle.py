@@ -96,7 +96,7 @@ class TemplateHandle:
 
     def name(self) -> str:
         """For log lines."""
-        return f"template of generation {self.generation} (pid {self.pid})"
+        return f"template of {self.spec.name} (pid {self.pid}, generation {self.generation})"
 
     @property
     def jobs(self) -> Mapping[int, Job]:

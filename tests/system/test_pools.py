@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
-from tests.system.conftest import Start
+from tests.system.conftest import Make, Start
 
 VIDEO = ("--pool", "video:queues=video,size=1")
 
@@ -150,3 +152,59 @@ def test_processes_carry_the_name_of_their_pool(start: Start) -> None:
         "workerd[main:video] child 1 idle",
         "workerd[main:video] template gen 1",
     ]
+
+
+GOOD = "from tests.support.apps.ledger import *  # noqa: F403\nfrom tests.support.apps.ledger import app\n"
+ONLY_IN_VIDEO = GOOD + (
+    "import os\n"
+    "if 'main:video' in open(f'/proc/{os.getpid()}/cmdline').read():\n"
+    "    raise RuntimeError('broken in one pool')\n"
+)
+
+
+def generations(daemon: Workerd) -> list[int]:
+    """Of each pool, as it serves."""
+    return [each["generation"] for each in daemon.status()["pools"]]
+
+
+def test_all_pools_take_new_code_or_none_does(start: Start, short_dir: Path) -> None:
+    home = short_dir / "d"
+    home.mkdir()
+    module = home / "poolsapp.py"
+    module.write_text(GOOD)
+    daemon = start(app="poolsapp", size="2", words=VIDEO)
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (1, str(gate)), queue="video")
+        eventually(lambda: daemon.ran("start")[1] == 1)
+
+        assert daemon.run("reload").returncode == 0
+        assert generations(daemon) == [2, 2]
+        assert daemon.ran()[1] == 0, "the task of the old code goes on"
+
+        module.write_text(ONLY_IN_VIDEO)
+        broken = daemon.run("reload")
+        assert broken.returncode == 1
+        assert "generation 3 failed: pool video: " in broken.stderr
+        assert "broken in one pool" in broken.stderr
+        assert generations(daemon) == [2, 2]
+        for number, queue in enumerate(("celery", "video"), 2):
+            app.send_task("ledger.run", (number,), queue=queue)
+        gate.touch()
+        eventually(lambda: len(daemon.ran()) == 3)
+        eventually(lambda: sizes(daemon) == {"default": (2, 2), "video": (1, 1)})
+
+        module.write_text(GOOD)
+        os.utime(module)
+        assert daemon.run("reload").returncode == 0
+        assert generations(daemon) == [4, 4]
+    eventually(lambda: len(daemon.children()) == 2)
+    assert set(daemon.ran("start").values()) == {1}
+
+
+def test_a_start_that_fails_in_one_pool_ends_the_daemon(make: Make, short_dir: Path) -> None:
+    (short_dir / "poolsapp.py").write_text(ONLY_IN_VIDEO)
+    daemon = make(app="poolsapp").start(*VIDEO, size="1", ready=False)
+    assert daemon.wait() == 78
+    assert "no child can be started: pool video: " in daemon.text()
+    assert daemon.ran() == {}

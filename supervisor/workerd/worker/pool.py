@@ -103,6 +103,10 @@ class Listener:
         self.on_returned = runs.on_returned
         self.on_output = log_line
 
+    def on_passed(self, generation: int) -> None:
+        """It has passed its trial here, and waits until it has in every pool."""
+        self.worker.pools.passed(self.name, generation)
+
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""
         gone = sorted(self.lane.tasks.keys() - table.keys())
@@ -116,6 +120,7 @@ class Listener:
 
     def on_complete(self, generation: int) -> None:
         """No older child is left."""
+        self.worker.pools.completed(self.name, generation)
 
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
         """It could not start; whatever served before goes on serving."""

@@ -1,12 +1,13 @@
 """All pools of the daemon, as one: they start together, reload together and end together.
 
-A generation of the daemon is a generation of each pool, under one number.  It is up when it is up in every
-pool; the pools tell one by one, and the daemon's reloads hear of the whole.
+A generation of the daemon is a generation of each pool, under one number.  It serves when it has passed
+its trial in every pool, and its way back is kept until no older child is left in any: when it fails in one
+pool before that, all of them go back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Trial:
-    """A generation that comes in, and the pools that have not told yet how it went."""
+class Turn:
+    """A generation that comes in, and the pools that have come so far with it."""
 
-    generation: int
-    waiting: set[str]
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """(reason, traceback), the first to come first."""
-    gone: list[str] = field(default_factory=list)
-    """Tasks that the new code does not have any more."""
+    passed: set[str] = field(default_factory=set)
+    up: set[str] = field(default_factory=set)
+    complete: set[str] = field(default_factory=set)
 
 
 class Pools(Mapping[str, "NamedPool"]):
@@ -38,7 +36,7 @@ class Pools(Mapping[str, "NamedPool"]):
         self._reloads, self._on_gone = reloads, on_gone
         self._pools: dict[str, NamedPool] = {}
         self._empty: set[str] = set()
-        self._trial: Trial | None = None
+        self._turns: dict[int, Turn] = {}
 
     def __getitem__(self, name: str) -> NamedPool:
         return self._pools[name]
@@ -73,18 +71,20 @@ class Pools(Mapping[str, "NamedPool"]):
 
     def start(self) -> None:
         """Begin with generation 1, in every pool."""
-        self._trial = Trial(1, set(self))
+        self._turns[1] = Turn()
         for pool in self.values():
-            pool.start()
+            pool.start(hold=True)
             pool.want(pool.bounds[0], reason="start")
 
     def reload(self, recipe: Callable[[str], Spec]) -> int:
         """Bring in a new generation in every pool, by ``recipe(name)``; return its number."""
-        # Before any pool begins: one may tell of its failure at once.
-        self._trial = Trial(self.generation + 1, set(self))
-        numbers = [pool.reload(recipe(name)) for name, pool in self.items()]
-        self._trial.generation = max(numbers)
-        return self._trial.generation
+        # One that is still on trial is overtaken, and nobody waits for its end.
+        self._turns = {number: turn for number, turn in self._turns.items() if turn.up}
+        # Nothing is told before the loop turns again, so that no pool is ahead of its turn.
+        numbers = {pool.reload(recipe(name), hold=True) for name, pool in self.items()}
+        generation = max(numbers)
+        self._turns[generation] = Turn()
+        return generation
 
     def close(self) -> None:
         """Idle children leave now, busy ones after their task."""
@@ -98,19 +98,40 @@ class Pools(Mapping[str, "NamedPool"]):
 
     # -- what the pools tell
 
-    def came_up(self, name: str, generation: int, gone: list[str]) -> None:
+    def passed(self, name: str, generation: int) -> None:
+        """``generation`` has passed its trial in this pool."""
+        turn = self._turns.get(generation)
+        if turn is not None and self._all(turn.passed, name):
+            for pool in self.values():
+                pool.promote(generation)
+
+    def came_up(self, name: str, generation: int, gone: Sequence[str]) -> None:
         """``generation`` is current in this pool, and without the tasks ``gone``."""
-        if self._trial is not None and generation == self._trial.generation:
-            self._trial.gone = gone  # it is one app, so they are the same in every pool
-        self._told(name, generation)
+        turn = self._turns.get(generation)
+        if turn is not None and self._all(turn.up, name):
+            for older in [number for number in self._turns if number < generation]:
+                del self._turns[older]
+            # It is one app, so the tasks are the same in every pool.
+            self._reloads.succeeded(generation, len(self.default.lane.tasks), gone)
+
+    def completed(self, name: str, generation: int) -> None:
+        """No child of an older generation is left in this pool."""
+        turn = self._turns.get(generation)
+        if turn is not None and self._all(turn.complete, name):
+            del self._turns[generation]
+            for pool in self.values():
+                pool.commit(generation)
 
     def failed(self, name: str, generation: int, reason: str, traceback: str) -> None:
-        """``generation`` is dropped in this pool."""
+        """``generation`` is dropped in this pool, so the others give it up too."""
+        if self._turns.pop(generation, None) is None:
+            return
+        stuck = [other for other, pool in self.items() if other != name and not pool.abandon(generation)]
         if len(self) > 1:
             reason = f"pool {name}: {reason}"
-        if self._trial is not None and generation == self._trial.generation:
-            self._trial.failures.append((reason, traceback))
-        self._told(name, generation)
+        if stuck:
+            reason += f"; no way back for: {', '.join(stuck)}"
+        self._reloads.failed(generation, reason, traceback)
 
     def emptied(self, name: str) -> None:
         """After a close: no child of this pool is left."""
@@ -123,17 +144,7 @@ class Pools(Mapping[str, "NamedPool"]):
         """After a close: no child of any pool is left."""
         return len(self._empty) == len(self)
 
-    def _told(self, name: str, generation: int) -> None:
-        trial = self._trial
-        if trial is None or generation != trial.generation:
-            return
-        trial.waiting.discard(name)
-        first_of_all = self._reloads.up == 0
-        if trial.waiting and not (first_of_all and trial.failures):
-            return
-        self._trial = None
-        if trial.failures:
-            reasons = "; ".join(reason for reason, _ in trial.failures)
-            self._reloads.failed(generation, reasons, trial.failures[0][1])
-        else:
-            self._reloads.succeeded(generation, len(self.default.lane.tasks), trial.gone)
+    def _all(self, told: set[str], name: str) -> bool:
+        """Note this pool; True when it is the last one."""
+        told.add(name)
+        return len(told) == len(self)

@@ -25,6 +25,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.up: list[tuple[int, dict[str, Any]]] = []
+        self.passed: list[int] = []
         self.settled: list[int] = []
         self.complete: list[int] = []
         self.failed: list[tuple[int, str, str]] = []
@@ -38,6 +39,9 @@ class Notes:
         self.empty = 0
         self.free = 0
         self.when_free: Callable[[], None] = lambda: None
+
+    def on_passed(self, generation: int) -> None:
+        self.passed.append(generation)
 
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
         self.up.append((generation, table))
