@@ -26,6 +26,7 @@ from workerd.delivery.request import Request, Stage
 from workerd.delivery.runs import Runs
 from workerd.delivery.settler import Settler
 from workerd.delivery.table import Table
+from workerd.delivery.takeovers import Takeovers
 from workerd.delivery.totals import Totals
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Dispatcher:
         self.settler = Settler(self.table, self.dead_room, self.deaths, clock, self.check_idle)
         self.failures = Failures()
         self.intake, self.runs = Intake(self), Runs(self)
-        self.limits, self.orders = LiveLimits(), Orders(self)
+        self.limits, self.orders, self.takeovers = LiveLimits(), Orders(self), Takeovers(self)
         self.draining = False
         self.paused = ""
         """Why nothing more is fetched for now; empty while it is."""
@@ -111,7 +112,7 @@ class Dispatcher:
     def detach(self) -> None:
         """The link is lost; what runs goes on."""
         for request in self.settler.detach():
-            self._cancel_timer(request)
+            self.cancel_timer(request)
             if request.stage is Stage.ACKNOWLEDGING:
                 self.lane_of(request).unsure(request)
         for lane in self.lanes.values():
@@ -166,7 +167,9 @@ class Dispatcher:
         """It has not run, or its run was cut off: it is the next to start here."""
         request.stage = Stage.RESERVED
         request.worker_pid = request.time_start = None
-        if request.unwanted:
+        if request.taken:
+            self.takeovers.forget(request)
+        elif request.unwanted:
             self.orders.revoke(request)
         elif self.draining and not request.acknowledged:
             self.give_back(request, "the daemon is stopping")
@@ -180,7 +183,7 @@ class Dispatcher:
             self.settler.source.drain()
         for request in self.table:
             if request.stage in (Stage.SCHEDULED, Stage.RESERVED) and not request.acknowledged:
-                self._cancel_timer(request)
+                self.cancel_timer(request)
                 self.give_back(request, "the daemon is stopping")
         for lane in self.lanes.values():
             lane.keep_only_held()
@@ -197,7 +200,8 @@ class Dispatcher:
         self.totals.given_back += 1
         self.settler.decide(request, GIVE_BACK)
 
-    def _cancel_timer(self, request: Request) -> None:
+    def cancel_timer(self, request: Request) -> None:
+        """It waits for its ETA no more."""
         if request.timer is not None:
             request.timer.cancel()
             request.timer = None

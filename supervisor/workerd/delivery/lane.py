@@ -53,7 +53,7 @@ class Lane:
         waiting: deque[Request] = deque()
         while self.ready and pool.free > len(self._acknowledging):
             request = self.ready.popleft()
-            if not self._start(request, pool):
+            if not self._is_ours(request) or not self._start(request, pool):
                 waiting.append(request)
         self.ready.extendleft(reversed(waiting))
         source = self.dispatcher.settler.source
@@ -78,6 +78,10 @@ class Lane:
         self.ready = deque(r for r in self.ready if r.stage is Stage.RESERVED and table.get(r.number) is r)
 
     # -- to the pool ---------------------------------------------------------------------------
+
+    def _is_ours(self, request: Request) -> bool:
+        """False while another node may have taken it over; the source will tell."""
+        return request.acknowledged or self.dispatcher.settler.sure
 
     def _start(self, request: Request, pool: Pool) -> bool:
         """Give the request to the pool, or settle why not; False when it must wait."""
@@ -119,6 +123,9 @@ class Lane:
 
     def _acknowledged(self, request: Request) -> None:
         self._acknowledging.discard(request.number)
+        if request.taken:
+            self.dispatcher.takeovers.forget(request)
+            return
         request.acknowledged, request.stage = True, Stage.RESERVED
         self.ready.appendleft(request)
         self.pump()

@@ -106,6 +106,20 @@ class Narrator:
         task_id = delivery.message.id if delivery.message else "?"
         logger.info("Task %s[%s] was delivered again after it had finished; acknowledged", name, task_id)
 
+    def repeats(self, request: Request) -> None:
+        logger.warning(
+            "Task %s was taken over by another node, because this one was silent for longer than its lease; "
+            "it runs twice",
+            request.title,
+        )
+
+    def taken_over(self, request: Request) -> None:
+        logger.warning(
+            "Task %s was taken over by another node, because this one was silent for longer than its lease; "
+            "it does not run here",
+            request.title,
+        )
+
     def unsure(self, request: Request) -> None:
         logger.warning(
             "Task %s: the link was lost while it was acknowledged early (acks_late=False); "

@@ -53,7 +53,12 @@ class Publishes:
         del self._held[publish]
         while self._fresh and self._fresh[0][0] < now - FRESH:
             self._fresh.popleft()
-        if verdict is not None and verdict.settlement is not Settlement.GIVE_BACK:
+        if verdict is None or verdict.settlement is Settlement.GIVE_BACK:
+            return
+        if request.taken:
+            # It waits in its queue again, or will when the node that took it over has an accident too.
+            self._remembered[publish] = (now + REMEMBER, verdict)
+        else:
             self._fresh.append((now, publish, verdict))
 
     def link_lost(self, now: float) -> None:

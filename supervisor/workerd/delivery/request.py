@@ -86,6 +86,10 @@ class Request:
     unwanted: bool = False
     """An operator has ordered its end: it is not begun any more."""
     verdict: Verdict | None = None
+    doubtful: bool = False
+    """Its settlement was sent over a link that was lost: that may have arrived."""
+    taken: bool = False
+    """Another node has taken it over: what is told to the broker about it changes nothing."""
     linked: bool = True
     """False when the link that delivered it is gone and its tag with it."""
 

@@ -6,6 +6,7 @@ it is sent again over the next one where the tag is still ours, and else when th
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,13 @@ class Settler:
         self.source: TaskSource | None = None
         self.takes_back = False
         """The broker takes what is unsettled back when a link is lost (AMQP)."""
+        self._sure_until = math.inf  # as the last link left it
+
+    @property
+    def sure(self) -> bool:
+        """True while no other node can have taken over what is held here."""
+        until = self.source.sure_until if self.source is not None else self._sure_until
+        return self.clock.now() < until
 
     def attach(self, source: TaskSource) -> None:
         """A new link is up: send again what the last one did not confirm."""
@@ -44,7 +52,12 @@ class Settler:
         """The link is lost.  Return the requests that the broker has taken back unstarted."""
         source, self.source = self.source, None
         self.table.publishes.link_lost(self.clock.now())
-        if source is None or source.survives_link:
+        if source is None:
+            return []
+        self._sure_until = source.sure_until
+        if source.survives_link:
+            for request in self.table:
+                request.doubtful |= request.stage in (Stage.ACKNOWLEDGING, Stage.SETTLING)
             return []
         dropped = self.table.unlink(self.clock.now())
         self.on_settled()

@@ -11,7 +11,7 @@ Units: seconds of the monotonic clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from typing import TYPE_CHECKING, Any
 
 from workerd.delivery.publishes import Publishes
@@ -55,9 +55,13 @@ class Table:
     def get(self, number: int) -> Request | None:
         return self._requests.get(number)
 
-    def knows(self, tag: Any) -> bool:
-        """True when this node holds the delivery ``tag``."""
-        return tag in self._by_tag
+    @property
+    def tags(self) -> KeysView[Any]:
+        """Of the deliveries that this node holds, as they are at each moment."""
+        return self._by_tag.keys()
+
+    def with_tag(self, tag: Any) -> Request | None:
+        return self._by_tag.get(tag)
 
     def remove(self, request: Request, now: float) -> None:
         """Forget a request whose settlement is confirmed."""
@@ -103,4 +107,5 @@ class Table:
         if self._by_tag.get(request.delivery.tag) is request:
             del self._by_tag[request.delivery.tag]
         request.delivery, request.linked = delivery, True
+        request.taken = request.doubtful = False
         self._by_tag[delivery.tag] = request

@@ -13,7 +13,7 @@ The promise of every source: a message is in the broker, either waiting or in fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,6 +63,11 @@ class TaskSource(Protocol):
     """True when a tag stays ours over a reconnect (Redis), False when the broker takes it back (AMQP)."""
 
     @property
+    def sure_until(self) -> float:
+        """The monotonic time until which no other node can have taken over what is held here (Redis); the
+        loss of the link changes nothing about it.  Infinity where the broker takes it back then (AMQP)."""
+
+    @property
     def pending(self) -> int:
         """Settlements, give-backs and put-asides that the broker has not confirmed yet."""
 
@@ -71,11 +76,16 @@ class TaskSource(Protocol):
         groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
-        known: Callable[[Any], bool],
+        known: Collection[Any],
+        on_gone: Callable[[list[Any]], None],
     ) -> None:
-        """Declare the queues and recover what is ours in the broker; ``known(tag)`` is True for
-        deliveries of an earlier link that the consumer still holds.  Fetches nothing yet.  ``groups`` gives
-        the queues of each group by its name; no queue may be in two of them.
+        """Declare the queues and recover what is ours in the broker; ``known`` are the tags of earlier
+        links that the consumer still holds, as they are at each moment.  Fetches nothing yet.  ``groups``
+        gives the queues of each group by its name; no queue may be in two of them.
+
+        ``on_gone`` is told of tags that are ours no more, though we have not settled them: others have
+        taken them over.  It is called before the ``then`` of a settlement that came too late, and with no
+        tags when ``sure_until`` has come to lie ahead again.
 
         May block while it connects.  Raises UnavailableError, or the broker library's own connection
         errors, when that fails; ``on_lost`` is for what happens after it has returned."""

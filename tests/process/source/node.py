@@ -38,13 +38,14 @@ class Node:
         self.got: list[Delivery] = []
         self.lost: list[str] = []
         self.known: set[Any] = set()
+        self.gone: list[Any] = []
 
     def start(self, *queues: str, **groups: Sequence[str]) -> Node:
         """Consume ``queues`` as one group, and ``groups`` beside it."""
         if self.connection.transport.driver_type == "amqp":
             self.connection.connect()
         wanted = {GROUP: queues or ("q",), **groups}
-        self.source.start(wanted, self._deliver, self.lost.append, self.known.__contains__)
+        self.source.start(wanted, self._deliver, self.lost.append, self.known, self.gone.extend)
         return self
 
     def _deliver(self, deliveries: list[Delivery]) -> None:

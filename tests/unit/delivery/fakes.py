@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,7 @@ class FakeSource:
     """``confirm`` says whether the broker answers at once."""
 
     survives_link: bool = True
+    sure_until: float = math.inf
     confirm: bool = True
     settled: list[Any] = field(default_factory=list)
     given_back: list[Any] = field(default_factory=list)
@@ -95,6 +97,7 @@ class FakeSource:
     letters: list[Letter] = field(default_factory=list)
     deaths: list[int] = field(default_factory=list)  # of what was given back
     rooms: dict[str, int] = field(default_factory=dict)
+    waiting: list[Done] = field(default_factory=list)  # for the broker's answer
     pending: int = 0
 
     @property
@@ -125,6 +128,8 @@ class FakeSource:
     def _answer(self, then: Done | None) -> None:
         if then is not None and self.confirm:
             then()
+        elif then is not None:
+            self.waiting.append(then)
 
 
 @dataclass

@@ -291,7 +291,7 @@ class TestLinkOnRedis:
     def test_what_waits_here_goes_on_waiting(self, desk: Desk) -> None:
         desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
         desk.dispatcher.detach()
-        assert desk.dispatcher.table.knows("t3")
+        assert desk.dispatcher.table.with_tag("t3")
         desk.done()
         assert desk.pool.jobs[-1].title == "proj.add[id-t3]"
 

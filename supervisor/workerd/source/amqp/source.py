@@ -12,7 +12,8 @@ Errors:  py-amqp's and OSError from ``start``; after that, the loss of the link 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from functools import partial
@@ -37,6 +38,7 @@ class AmqpSource:
     """A ``TaskSource`` over a connected kombu ``connection``; tags are those of ``group``."""
 
     survives_link = False
+    sure_until = math.inf
 
     def __init__(self, connection: Connection, loop: Loop, zone: tzinfo = UTC) -> None:
         self._zone = zone
@@ -57,7 +59,8 @@ class AmqpSource:
         groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
-        known: Callable[[Any], bool],
+        known: Collection[Any],
+        on_gone: Callable[[list[Any]], None],
     ) -> None:
         """Open the channels and declare; waits for the broker, 5 s at most for each answer."""
         self._on_deliveries, self._on_lost = on_deliveries, on_lost

@@ -1,27 +1,48 @@
 """What this node holds in Redis's in-flight store, and the lease that tells others that it lives.
 
-Units: seconds; scores are Unix time.
+Each renewal tells whether the lease had run out meanwhile, and whether a tag is missing.  Others may
+have taken work over then, so every tag is looked for before anything counts as ours again.
+
+Units: seconds; scores are Unix time, ``sure_until`` is of the monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from workerd.clock import Clock
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.keys import Keys
+from workerd.source.redis.owner import Owner
 from workerd.source.redis.scripts import CHUNK, RENEW
 from workerd.transport.loop import Cancelable, Loop
+from workerd.transport.redis import Word
+
+OWNERS_STAY = 86_400_000
+"""Milliseconds after which the set of owners goes, to be made anew by those who live."""
+
+Gone = Callable[[list[str]], object]
 
 
 class InFlight:
-    """Tags from their fetch until the broker has confirmed their end; renewed each third of the lease."""
+    """Tags from their fetch until the broker has confirmed their end; renewed each third of the lease.
 
-    def __init__(self, calls: Calls, keys: Keys, owner: str, lease: float, clock: Clock) -> None:
+    ``on_gone`` is called with the tags that are in flight no more, and also with none of them when
+    it has become sure again that what is held here is ours.
+    """
+
+    def __init__(self, calls: Calls, keys: Keys, owner: Owner, clock: Clock, on_gone: Gone) -> None:
         self._calls, self._keys, self._owner = calls, keys, owner
-        self._lease, self._clock = lease, clock
+        self._clock, self._on_gone = clock, on_gone
         self._tags: set[str] = set()
         self._timer: Cancelable | None = None
+        self._new = True  # nothing has been renewed over this link
+        self._looking = False  # for tags that may have gone
+        self.sure_until = -math.inf
+        """Until when nobody can have taken over what is held here."""
 
     def __len__(self) -> int:
         return len(self._tags)
@@ -32,7 +53,7 @@ class InFlight:
     @property
     def score(self) -> float:
         """Until when a message taken now is ours without renewal."""
-        return self._clock.wall() + self._lease
+        return self._clock.wall() + self._owner.lease
 
     def add(self, tags: Iterable[str]) -> None:
         self._tags.update(tags)
@@ -42,7 +63,7 @@ class InFlight:
 
     def start(self, loop: Loop) -> None:
         self.renew()
-        self._timer = loop.call_repeatedly(self._lease / 3, self.renew)
+        self._timer = loop.call_repeatedly(self._owner.lease / 3, self.renew)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -51,8 +72,57 @@ class InFlight:
 
     def renew(self) -> None:
         """Push every deadline forward; what others have taken over meanwhile is not made again."""
-        keys = [self._keys.unacked, self._keys.index, self._keys.lease(self._owner)]
-        times = [str(int(self._lease * 1000)), f"{self.score:.3f}"]
+        keys = [self._keys.unacked, self._keys.index, self._keys.lease(self._owner.name), self._keys.owners]
+        times: list[Word] = [
+            str(int(self._owner.lease * 1000)),
+            f"{self.score:.3f}",
+            self._owner.name,
+            OWNERS_STAY,
+        ]
+        tags, asked = list(self._tags), self._clock.now()
+        chunks = [tags[start : start + CHUNK] for start in range(0, len(tags) or 1, CHUNK)]
+        doubts: list[bool] = []
+        for chunk in chunks:
+            last = chunk is chunks[-1]
+            self._calls.script(
+                RENEW, keys, [*times, *chunk], partial(self._renewed, asked, len(chunk), doubts, last)
+            )
+
+    def release(self) -> None:
+        """Nothing is held here any more: others need not wait for the lease to run out."""
+        name = self._owner.name
+        self._calls.send([("DEL", self._keys.lease(name)), ("SREM", self._keys.owners, name)])
+
+    def _renewed(self, asked: float, count: int, doubts: list[bool], last: bool, replies: list[Any]) -> None:
+        held, here = replies[0]
+        # On a new link a tag may be missing because its settlement arrived over the last one.
+        doubts.append(not held or (here < count and not self._new))
+        if not last or self._looking:
+            return
+        self._new = False
+        if any(doubts):
+            self._look_for_all(asked)
+        else:
+            self._sure(asked, [])
+
+    def _look_for_all(self, asked: float) -> None:
         tags = list(self._tags)
-        for start in range(0, len(tags) or 1, CHUNK):
-            self._calls.script(RENEW, keys, [*times, *tags[start : start + CHUNK]])
+        looked = partial(self._looked_for, asked, tags)
+        if tags:
+            self._looking = True
+            self._calls.send([("HEXISTS", self._keys.unacked, tag) for tag in tags], looked)
+        else:
+            looked([])
+
+    def _looked_for(self, asked: float, tags: list[str], replies: list[Any]) -> None:
+        self._looking = False
+        # Replies come in order, so what was settled before is confirmed by now and not ours to miss.
+        gone = [tag for tag, there in zip(tags, replies, strict=True) if not there and tag in self._tags]
+        self.discard(gone)
+        self._sure(asked, gone)
+
+    def _sure(self, asked: float, gone: list[str]) -> None:
+        was_sure = self._clock.now() < self.sure_until
+        self.sure_until = max(self.sure_until, asked + self._owner.lease)
+        if gone or not was_sure:
+            self._on_gone(gone)

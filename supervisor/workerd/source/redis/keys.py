@@ -1,8 +1,8 @@
 """Names of the keys in Redis, as kombu spells them, and of the few that are ours.
 
 A queue is one list a priority step; on Redis priority 0 is served first.  ``<queue>.dead`` holds what was
-put aside, ``workerd:dead`` the names of the queues for which there is such a list, and
-``workerd:lease:<owner>`` tells that an owner of messages in flight lives.
+put aside, ``workerd:dead`` the names of the queues for which there is such a list.
+``workerd:lease:<owner>`` tells that an owner of messages in flight lives, ``workerd:owners`` which there are.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ class Keys:
     def dead_queues(self) -> str:
         """Set of the queues that have had dead letters."""
         return f"{self.prefix}workerd:dead"
+
+    @property
+    def owners(self) -> str:
+        """Set of the owners that have renewed a lease and were not seen to leave."""
+        return f"{self.prefix}workerd:owners"
 
     def lease(self, owner: str) -> str:
         return f"{self.prefix}workerd:lease:{owner}"

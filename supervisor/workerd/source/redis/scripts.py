@@ -83,8 +83,13 @@ return found
 SETTLE = Script(
     """
 -- KEYS: in flight, its index.  ARGV: tags.  Not MULTI: a server short of memory would refuse to queue it.
-redis.call('HDEL', KEYS[1], unpack(ARGV))
-return redis.call('ZREM', KEYS[2], unpack(ARGV))
+-- Answer: the places of the tags that were not in flight any more, from 1.
+local gone = {}
+for i = 1, #ARGV do
+  if redis.call('HDEL', KEYS[1], ARGV[i]) == 0 then gone[#gone + 1] = i end
+end
+redis.call('ZREM', KEYS[2], unpack(ARGV))
+return gone
 """
 )
 
@@ -92,17 +97,18 @@ GIVE_BACK = Script(
     _CHECK
     + """
 -- KEYS: in flight, its index, then lists.  ARGV: tag, number of its list's key, message, and so on.
--- Answer: how many were still in flight.
+-- Answer: as SETTLE's.
 for i = 3, #KEYS do redis.call('RPOP', KEYS[i], 0) end
-local given = 0
+local gone = {}
 for i = 1, #ARGV, 3 do
   if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
     redis.call('ZREM', KEYS[2], ARGV[i])
     redis.call('RPUSH', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2])
-    given = given + 1
+  else
+    gone[#gone + 1] = (i + 2) / 3
   end
 end
-return given
+return gone
 """
 )
 
@@ -110,32 +116,35 @@ PUT_ASIDE = Script(
     _CHECK
     + """
 -- KEYS: in flight, its index, the list of the dead, the names of such queues.  ARGV: tag, entry, queue.
+-- Answer: as SETTLE's.
 redis.call('RPOP', KEYS[3], 0)
 redis.call('SREM', KEYS[4], '')
-local held = redis.call('HDEL', KEYS[1], ARGV[1])
-if held == 1 then
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  redis.call('LPUSH', KEYS[3], ARGV[2])
-  redis.call('SADD', KEYS[4], ARGV[3])
-end
-return held
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return {1} end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('LPUSH', KEYS[3], ARGV[2])
+redis.call('SADD', KEYS[4], ARGV[3])
+return {}
 """
 )
 
 RENEW = Script(
     _CHECK
     + """
--- KEYS: in flight, its index, the lease.  ARGV: lease in milliseconds, score, then tags.
-redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1])
-if #ARGV > 2 then
+-- KEYS: in flight, its index, the lease, the owners.
+-- ARGV: lease in milliseconds, score, the owner, milliseconds for which the owners stay, then tags.
+-- Answer: 1 when the lease was still there, then how many of the tags are.
+local held = redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1], 'GET')
+if redis.call('SADD', KEYS[4], ARGV[3]) == 1 then redis.call('PEXPIRE', KEYS[4], ARGV[4]) end
+local here = 0
+if #ARGV > 4 then
   local scores = {}
-  for i = 3, #ARGV do
+  for i = 5, #ARGV do
     scores[#scores + 1] = ARGV[2]
     scores[#scores + 1] = ARGV[i]
   end
-  redis.call('ZADD', KEYS[2], 'XX', unpack(scores))
+  here = redis.call('ZADD', KEYS[2], 'XX', 'CH', unpack(scores))
 end
-return 'OK'
+return {held and 1 or 0, here}
 """
 )
 

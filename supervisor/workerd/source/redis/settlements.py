@@ -1,7 +1,8 @@
 """The ends of deliveries on Redis: settled, given back, put aside; batched, and confirmed by the server.
 
 Each names its tag, and does nothing when the tag is no longer in flight: work that another node has
-taken over is never deleted or doubled by a late word of ours.
+taken over is never deleted or doubled by a late word of ours.  ``on_gone`` is told of such tags before
+the settlement counts as confirmed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from workerd.protocol.dead import Letter, entry_of
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import returning
-from workerd.source.redis.inflight import InFlight
+from workerd.source.redis.inflight import Gone, InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
 
@@ -25,7 +26,7 @@ BATCH = 100
 
 @dataclass(slots=True)
 class _Move:
-    """One script call, the tags that it ends, and who waits for it."""
+    """One script call, the tags that it ends in the order of its arguments, and who waits for it."""
 
     script: Script
     keys: list[str]
@@ -37,8 +38,8 @@ class _Move:
 class Settlements:
     """Collects until ``flush``; ``pending`` counts deliveries that the server has not confirmed."""
 
-    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight) -> None:
-        self._calls, self._keys, self._inflight = calls, keys, inflight
+    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, on_gone: Gone) -> None:
+        self._calls, self._keys, self._inflight, self._on_gone = calls, keys, inflight, on_gone
         self._settled: list[str] = []
         self._thens: list[Done] = []
         self._returned: list[Delivery] = []
@@ -83,6 +84,8 @@ class Settlements:
     def _confirmed(self, tags: Sequence[str], thens: Sequence[Done], replies: list[Any]) -> None:
         self.pending -= len(tags)
         self._inflight.discard(tags)
+        if gone := replies[0]:
+            self._on_gone([tags[place - 1] for place in gone])
         for then in thens:
             then()
 
@@ -111,7 +114,7 @@ class Settlements:
             if name not in lists:
                 lists.append(name)
             args += (delivery.tag, str(lists.index(name) + 3), raw)
-        return _Move(GIVE_BACK, self._where(*lists), args, [delivery.tag for delivery in batch])
+        return _Move(GIVE_BACK, self._where(*lists), args, [delivery.tag for delivery in reversed(batch)])
 
     def _where(self, *lists: str) -> list[str]:
         return [self._keys.unacked, self._keys.index, *lists]

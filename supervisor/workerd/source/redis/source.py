@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any
@@ -62,14 +62,18 @@ class RedisSource:
         self._loop, self._keys, self._owner = loop, keys, owner
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
-        self._inflight = InFlight(calls, keys, owner.name, owner.lease, clock)
-        self._settlements = Settlements(calls, keys, self._inflight)
+        self._inflight = InFlight(calls, keys, owner, clock, self._gone)
+        self._settlements = Settlements(calls, keys, self._inflight, self._gone)
         self._read = partial(delivery_of, zone=zone)
         self._recovery = Recovery(calls, keys, self._read)
         self._groups: dict[str, Group] = {}
         self._pacer = Pacer(loop, clock, GAP, self._round)
         self._timers: list[Cancelable] = []
         self._recovered = self._closed = self._tracking = False
+
+    @property
+    def sure_until(self) -> float:
+        return self._inflight.sure_until
 
     @property
     def pending(self) -> int:
@@ -80,18 +84,21 @@ class RedisSource:
         groups: Mapping[str, Sequence[str]],
         on_deliveries: Callable[[list[Delivery]], None],
         on_lost: Callable[[str], None],
-        known: Callable[[Any], bool],
+        known: Collection[Any],
+        on_gone: Callable[[list[Any]], None],
     ) -> None:
         """Connect, declare and recover; blocks for 5 s at most while the server is silent.
 
         Raises UnavailableError when the server cannot be reached or refuses.
         """
         failures: list[str] = []
-        self._on_deliveries, self._on_lost, self._known = on_deliveries, failures.append, known
+        self._on_deliveries, self._on_lost = on_deliveries, failures.append
+        self._known, self._on_gone = known, on_gone
         self._link.connect()
         for name, queues in groups.items():
             for queue in queues:
                 self.add_queue(name, queue)
+        self._inflight.add(known)
         self._inflight.start(self._loop)
         # Recovery reads the in-flight store; tracking begins after it, so that the store is not tracked.
         self._recover()
@@ -168,6 +175,8 @@ class RedisSource:
     def close(self) -> None:
         if not self._closed:
             self._settlements.flush()
+            if not self.pending and not self._inflight:
+                self._inflight.release()
             self._leave()
 
     # -- looking -------------------------------------------------------------------------------
@@ -221,11 +230,15 @@ class RedisSource:
             self._settlements.flush()
 
     def _take_over(self, found: list[Delivery]) -> None:
-        strangers = [d for d in found if d.tag not in self._inflight and not self._known(d.tag)]
+        strangers = [d for d in found if d.tag not in self._inflight and d.tag not in self._known]
         self._inflight.add(delivery.tag for delivery in found)
         if strangers:
             # Not from inside start: who is told may not be ready to settle.
             self._loop.call_soon(self._hand_over, strangers)
+
+    def _gone(self, tags: list[str]) -> None:
+        if not self._closed:
+            self._on_gone(tags)
 
     def _hand_over(self, deliveries: list[Delivery]) -> None:
         if not self._closed:

@@ -41,7 +41,13 @@ class Tasks(StartStopStep):
         try:
             with c.controller.inbox.interruptible():
                 groups = {name: lane.queues for name, lane in dispatcher.lanes.items()}
-                source.start(groups, dispatcher.on_deliveries, on_lost, dispatcher.table.knows)
+                source.start(
+                    groups,
+                    dispatcher.on_deliveries,
+                    on_lost,
+                    dispatcher.table.tags,
+                    dispatcher.takeovers.on_gone,
+                )
         except BaseException:
             self.stop(c)
             raise
