@@ -4,7 +4,8 @@ It is forked twice by the template, so that it belongs to the supervisor, or sta
 supervisor itself.  It runs nothing before GO; reads one RUN at a time, so that what it has not read
 can be taken back; and leaves after DRAIN, or at once when the supervisor is gone.
 
-Exit codes: 0 after DRAIN or without a supervisor, 1 when it could not start, 70 for a fault of its own.
+Exit codes: 0 after DRAIN or without a supervisor, 1 when it could not start, 70 for a fault of its own,
+171 when a job has closed its socket to the supervisor.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
-from workerd_pool import frames, lines, linux, quiet, streams
+from workerd_pool import frames, lines, linux, quiet, streams, telling
+from workerd_pool.baseline import Baseline, Found
 from workerd_pool.contract import Runner
+from workerd_pool.death import EXIT_CUT_OFF
 from workerd_pool.entry import failure
 from workerd_pool.frames import Kind
 from workerd_pool.interrupt import Interrupt
@@ -29,6 +32,7 @@ from workerd_pool.streams import Streams
 
 EXIT_CANNOT_START = 1
 EXIT_BUG = 70
+TRIES = 3
 ADOPTION_LIMIT = 60.0  # seconds; the intermediate process exits within a millisecond
 
 
@@ -49,6 +53,10 @@ class Birth:
     """It is not forked: the entry must be imported, and the standard streams are in their places."""
 
 
+class CutOffError(Exception):
+    """A job has closed what leads to the supervisor."""
+
+
 def live(birth: Birth, load: Callable[[], Runner]) -> NoReturn:
     """The whole life of the process; never returns, in a forked one, into the template's stack.
 
@@ -61,6 +69,8 @@ def live(birth: Birth, load: Callable[[], Runner]) -> NoReturn:
         os.setpgid(0, 0)
         _be_adopted(birth)
         code = Child(birth, load).main()
+    except CutOffError:
+        code = EXIT_CUT_OFF
     except BaseException:  # noqa: BLE001 - nothing may unwind into the template, and stderr tells
         traceback.print_exc()
     finally:
@@ -88,9 +98,12 @@ class Child:
         self._load, self._imports = load, birth.imports
         self._prefix = f"workerd[{birth.name}] child {birth.slot}"
         self._pid = os.getpid()
+        self._worn = ""
+        self._written = b""  # the DONE of the last job, sent together with the STARTED of the next one
         self._streams = Streams()
         self._interrupt = Interrupt()
         self._interrupt.not_in(Child._outcome)
+        self._baseline = Baseline(self._interrupt.on_signal, birth.down, birth.up)
         self._link = Link(birth.down, birth.up, self._interrupt)
 
     def main(self) -> int:
@@ -121,7 +134,7 @@ class Child:
         except BaseException as exc:  # noqa: BLE001 - the supervisor gets it, with its traceback
             self._link.send(Kind.FAILED, failure(exc))
             return False
-        quiet.restore(self._interrupt.on_signal)
+        self._baseline.take()
         return True
 
     def _stop(self) -> None:
@@ -129,37 +142,41 @@ class Child:
         try:
             self._runner.child_stopping()
         except BaseException as exc:  # noqa: BLE001 - told to the supervisor; this child leaves anyway
-            self._link.log(logging.ERROR, f"child_stopping raised {exc!r}\n{traceback.format_exc()}")
+            words, shown = telling.words_of(exc), telling.traceback_of(exc)
+            self._link.log(logging.ERROR, f"child_stopping raised {words}\n{shown}")
 
     def _work(self) -> None:
-        """Run jobs until DRAIN or the end of the socket."""
-        written = b""  # the DONE of the last job, sent together with the STARTED of the next one
-        while True:
-            frame = self._link.receive(wait=False) if written else None
-            if frame is None:
-                if written:
-                    self._link.send_packed(written)
-                    written = b""
-                self._title("idle")
-                frame = self._link.receive()
-            if frame is None:
-                return
+        """Run jobs until DRAIN, the end of the socket, or a job after which there must be no other."""
+        while not self._worn:
+            frame = self._next()
+            if frame is None or frame[0] == Kind.DRAIN:
+                break
             kind, header, body = frame
             if kind == Kind.RUN:
-                written = self._run(header, body, written)
-                continue
-            if written:
-                self._link.send_packed(written)
-                written = b""
-            if kind == Kind.DRAIN:
-                return
-            if kind == Kind.PING:
+                self._run(header, body)
+            elif kind == Kind.PING:
+                self._send_written()
                 self._link.send(Kind.PONG)
+        self._send_written()
 
-    def _run(self, header: bytes, body: bytes, before: bytes) -> bytes:
-        """Run one job.  Return its DONE packed, or b"" if it was too large to wait and has been sent."""
+    def _next(self) -> frames.Frame | None:
+        frame = self._link.receive(wait=False) if self._written else None
+        if frame is None:
+            self._send_written()
+            self._title("idle")
+            frame = self._link.receive()
+        return frame
+
+    def _send_written(self) -> None:
+        if self._written:
+            self._link.send_packed(self._written)
+            self._written = b""
+
+    def _run(self, header: bytes, body: bytes) -> None:
+        """Run one job; its DONE waits to be sent unless it is large."""
         job_id, title, job_header = frames.decode(header)
-        self._link.send(Kind.STARTED, [job_id], before=before)
+        self._link.send(Kind.STARTED, [job_id], before=self._written)
+        self._written = b""
         self._title(title)
         report = JobReport(self._link, self._interrupt, job_id)
         begun = time.monotonic()
@@ -168,18 +185,16 @@ class Child:
             # A task forked and the new process came back here as if it were the child.
             os._exit(EXIT_BUG)
         report.close()
-        if quiet.restore(self._interrupt.on_signal):
-            self._link.log(logging.DEBUG, f"{title or job_id} left signal handlers behind; they are removed")
-        printed = self._streams.end(job_id)
+        printed = self._tidy(job_id, title)
         seconds = time.monotonic() - begun
         try:
-            done = frames.encode([job_id, seconds, outcome, printed])
+            done = frames.encode([job_id, seconds, outcome, printed, self._worn])
         except (TypeError, ValueError, RecursionError, OverflowError) as exc:
-            done = frames.encode([job_id, seconds, _internal(exc), printed])
+            done = frames.encode([job_id, seconds, telling.internal(exc), printed, self._worn])
         if len(done) + len(outcome_body) <= frames.INLINE:
-            return frames.pack(Kind.DONE, done, outcome_body)
-        self._link.send_encoded(Kind.DONE, done, outcome_body)
-        return b""
+            self._written = frames.pack(Kind.DONE, done, outcome_body)
+        else:
+            self._link.send_encoded(Kind.DONE, done, outcome_body)
 
     def _outcome(
         self, job_id: int, header: dict[str, Any], body: bytes, report: JobReport
@@ -192,15 +207,30 @@ class Child:
             interrupt.disarm()
         except BaseException as exc:  # noqa: BLE001 - the child outlives SystemExit too; the host gets it
             interrupt.disarm()
-            return _internal(exc), b""
+            return telling.internal(exc), b""
         if not (isinstance(outcome, tuple) and len(outcome) == 2 and isinstance(outcome[1], bytes)):
-            return _internal(TypeError(f"the runner returned {outcome!r:.200}, not (header, body)")), b""
+            words = telling.words_of(outcome)[:200]
+            return telling.internal(TypeError(f"the runner returned {words}, not (header, body)")), b""
         return outcome[0], outcome[1]
+
+    def _tidy(self, job_id: int, title: str) -> int:
+        """Leave nothing of the job to the next one, and end its output: what ``Streams.end`` returns."""
+        found = self._put_back()
+        if found.cut_off:
+            raise CutOffError()
+        self._worn = found.worn
+        if found.changed:
+            text = f"{title or job_id} changed {', '.join(found.changed)} of its process; put back"
+            self._link.log(logging.INFO, text)
+        return self._streams.end(job_id, found.sound)
+
+    def _put_back(self) -> Found:
+        for _ in range(TRIES):
+            try:
+                return self._baseline.put_back()
+            except BaseException:  # noqa: BLE001, S112 - a handler of the job's came in between; it is gone now
+                continue
+        return Found(worn="what its jobs change cannot be put back")
 
     def _title(self, text: str) -> None:
         setproctitle(f"{self._prefix} {text} since {time.strftime('%H:%M:%S')}")
-
-
-def _internal(exc: BaseException) -> dict[str, Any]:
-    text = "".join(traceback.format_exception(exc))
-    return {"state": "INTERNAL", "error": repr(exc), "traceback": text}

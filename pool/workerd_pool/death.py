@@ -13,6 +13,9 @@ from enum import StrEnum
 from typing import Self
 
 KEPT = 20
+EXIT_CUT_OFF = 171
+"""How a child ends that cannot tell the outcome of a job."""
+CUT_OFF = "its job closed the socket to the supervisor"
 
 
 class Cause(StrEnum):
@@ -121,6 +124,8 @@ def _told_by(status: int | None) -> tuple[int | None, str | None, Cause, str]:
     if status is None:
         return None, None, Cause.UNKNOWN, "its exit status is unknown"
     code = os.waitstatus_to_exitcode(status)
+    if code == EXIT_CUT_OFF:
+        return code, None, Cause.PROTOCOL, CUT_OFF
     if code >= 0:
         return code, None, Cause.EXIT, f"exit code {code}"
     name = signal_name(-code)

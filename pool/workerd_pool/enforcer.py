@@ -13,7 +13,7 @@ from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Interruption, Job
 from workerd_pool.crew import Crew, CrewEvents
 from workerd_pool.deadlines import DUMP_GRACE, NEVER
-from workerd_pool.death import Cause
+from workerd_pool.death import CUT_OFF, Cause
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.log import logger
 from workerd_pool.states import ChildEvent
@@ -105,8 +105,10 @@ class Enforcer:
             due.phase_over()
             child.apply(ChildEvent.KILL)
         elif due.phase <= now:
-            cause = Cause.PROTOCOL if child.at_end else Cause.OVERDUE
-            child.blame(cause, f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
+            if child.at_end:
+                child.blame(Cause.PROTOCOL, CUT_OFF)
+            else:
+                child.blame(Cause.OVERDUE, f"not {due.phase_name} within {child.spec.boot_timeout:g}s")
             logger.error("%s is not %s; its stacks follow", child.name(), due.phase_name)
             child.dump()
             due.phase, due.kill = NEVER, now + DUMP_GRACE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from typing import Any
 
 from workerd_pool.contract import Runner
 from workerd_pool.errors import LoadError
+from workerd_pool.telling import text_of, traceback_of
 
 
 def load(recipe: dict[str, Any], arg: bytes) -> Runner:
@@ -23,5 +23,5 @@ def failure(exc: BaseException) -> tuple[str, str]:
     """Why the entry cannot be used: in one line of at most 500 characters, and with the traceback."""
     if isinstance(exc, LoadError):
         return exc.reason, exc.traceback
-    line = " ".join(f"{type(exc).__name__}: {exc}".split())[:500].removesuffix(":")
-    return line, "".join(traceback.format_exception(exc))
+    line = " ".join(f"{type(exc).__name__}: {text_of(exc)}".split())[:500].removesuffix(":")
+    return line, traceback_of(exc)

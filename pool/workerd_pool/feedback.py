@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workerd_pool.dispatcher import Dispatcher
 
 _decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
-_decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any], int]).decode
+_decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any], int, str]).decode
 _decode_progress = msgspec.msgpack.Decoder(tuple[int, dict[str, Any]]).decode
 
 
@@ -46,12 +46,14 @@ class Feedback:
 
     def on_done(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         """DONE: the outcome of a job."""
-        job_id, seconds, outcome, printed = _decode_done(header)
+        job_id, seconds, outcome, printed, worn = _decode_done(header)
         now = self._clock()
         job = child.finish(job_id, now)
         if job is None:
             logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
             return
+        if worn:
+            recycling.worn(child, job, worn)
         recycling.ended(child, seconds, now)
         self._dispatcher.finished(child, job_id, seconds)
         if printed or not child.outlet.at_rest:

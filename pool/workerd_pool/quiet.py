@@ -29,10 +29,14 @@ def do_nothing(signum: int, frame: FrameType | None) -> None:
 def stand(wake: Handler = do_nothing) -> None:
     """Set all handlers, then let signals in; they were blocked since before the exec."""
     restore(wake)
-    # To the descriptor of stderr, whose other end is the supervisor's log.
-    faulthandler.enable()
-    faulthandler.register(DUMP, all_threads=True, chain=False)
+    listen_for_dump()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def listen_for_dump() -> None:
+    """Write stacks at a crash and on request: to descriptor 2, which ends in the supervisor's log."""
+    faulthandler.enable(file=2)
+    faulthandler.register(DUMP, file=2, all_threads=True, chain=False)
 
 
 def restore(wake: Handler = do_nothing) -> bool:

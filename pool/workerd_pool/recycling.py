@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from workerd_pool.child_handle import ChildHandle
+from workerd_pool.contract import Job
 from workerd_pool.memory import resident, size_text
 from workerd_pool.states import ChildState
 
@@ -52,6 +53,13 @@ def ended(child: ChildHandle, seconds: float, now: float) -> None:
     child.weigh_at = now + PERIOD
     if (size := child.meter.read(child.pid, most, now)) > most:
         child.spent = f"it has {size_text(size)} after a job, over {size_text(most)}"
+
+
+def worn(child: ChildHandle, job: Job, why: str) -> None:
+    """A job has left it unfit for others; it says so itself, and leaves."""
+    child.spent = child.spent or f"{job.title or job.id} has left it unfit for others: {why}"
+    # It may be gone before it is told to go.
+    child.wanted_dead = True
 
 
 class Standby:

@@ -49,19 +49,19 @@ class Streams:
         self._out, self._err = out, err
         self._size = bytearray(4)
 
-    def end(self, job_id: int) -> int:
-        """The job has ended: mark that in each pipe that is not empty; their bits, the lowest for stdout."""
+    def end(self, job_id: int, sound: tuple[int, ...] = (OUT, ERR)) -> int:
+        """The job has ended: mark that in each pipe that is not empty; their bits, the lowest for stdout.
+
+        ``sound`` are the descriptors that are still the pipes.
+        """
         flush()
-        return self._end(self._out, job_id) | self._end(self._err, job_id) << 1
+        out = self._end(self._out, job_id) if OUT in sound else 0
+        return out | (self._end(self._err, job_id) << 1 if ERR in sound else 0)
 
     def _end(self, fd: int, job_id: int) -> int:
-        try:
-            if not self._unread(fd):
-                return 0
-            os.write(fd, mark(job_id))
-        except OSError:
-            # Closed or replaced by task code.
+        if not self._unread(fd):
             return 0
+        os.write(fd, mark(job_id))
         return 1
 
     def _unread(self, fd: int) -> int:

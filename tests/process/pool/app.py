@@ -18,12 +18,13 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded
 
+from tests.process.pool.bad import BadJobs
 from workerd_pool import LoadError, MemoryLimitExceeded, RecordHandler, Report
 
 Outcome = tuple[dict[str, Any], bytes]
 
 
-class Runner:
+class Runner(BadJobs):
     """``do`` in the header names the method."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -38,6 +39,8 @@ class Runner:
         self.started += 1
         if words := self.options.get("hello"):
             print(words, end="")
+        if home := self.options.get("home"):
+            os.chdir(home)
         time.sleep(self.options.get("slow_start", 0.0))
         if self.options.get("bad_child"):
             raise RuntimeError("no database")
@@ -206,6 +209,11 @@ class Runner:
             "fds": {str(fd): name for fd, name in fds.items()},
             "started": self.started,
             "environ": dict(os.environ),
+            "directory": os.getcwd(),  # noqa: PTH109
+            "umask": os.umask(0o27),
+            "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
+            "streams": [getattr(stream, "name", "") for stream in (sys.stdin, sys.stdout, sys.stderr)],
+            "all_handlers": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
             "argument": self.options.get("argument"),
             "threads": sorted(thread.name for thread in threading.enumerate()),
             "frozen": gc.get_freeze_count(),
