@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workerd.protocol.message import Message
 
 Done = Callable[[], None]
+Counted = Callable[[Mapping[str, int]], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +98,10 @@ class TaskSource(Protocol):
     def drain(self) -> None:
         """Fetch no more, for good, and return to the broker what has come and was not given to the consumer.
         What is on its way meanwhile may still be delivered."""
+
+    def backlog(self, queues: Sequence[str], then: Counted) -> None:
+        """Count the messages that wait in ``queues`` for anyone: ``then`` gets the number of each that could
+        be counted.  It is never called once the link is lost."""
 
     def wait(self) -> None:
         """Arrange to look again as soon as a message may have come (called after an empty look)."""

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.protocol.dead import Letter, marks_of
 from workerd.protocol.message import MalformedError, message_from_amqp
+from workerd.source.amqp.gauge import Gauge
 from workerd.source.amqp.group import Group, Tag
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
 from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
-from workerd.source.base import Delivery, Done
+from workerd.source.base import Counted, Delivery, Done
 from workerd.transport.loop import Loop
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class AmqpSource:
         self._publisher = Publisher(connection, loop)
         self._groups: dict[str, Group] = {}
         self._link: AmqpLink | None = None
+        self._gauge: Gauge | None = None
         self._copying: set[Tag] = set()  # a copy of it is on its way to a queue
         self._thens: list[tuple[set[Tag], Done]] = []  # called once none of these is being copied
         self._asked = self._closed = False
@@ -81,6 +83,20 @@ class AmqpSource:
         for group in self._groups.values():
             group.drain()
         self._ask()
+
+    def backlog(self, queues: Sequence[str], then: Counted) -> None:
+        if self._link is None or self._closed:
+            return
+        with self._link.guarded():
+            if self._gauge is None:
+                connection: Any = self._connection  # kombu's own types are incomplete
+                self._gauge = Gauge(connection.connection)
+            # Not from inside the link's read: what it raises there counts as the loss of the link.
+            self._gauge.ask(queues, partial(self._loop.call_soon, self._counted, then))
+
+    def _counted(self, then: Counted, counts: Mapping[str, int]) -> None:
+        if not self._closed:
+            then(counts)
 
     def wait(self) -> None:
         """Nothing to arrange: the broker sends as soon as it can."""
@@ -140,6 +156,9 @@ class AmqpSource:
         for group in self._groups.values():
             with suppress(*LINK_ERRORS):
                 group.close()
+        if self._gauge is not None:
+            with suppress(*LINK_ERRORS):
+                self._gauge.close()
 
     # -- groups --------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from typing import Any
 from workerd.clock import Clock
 from workerd.errors import UnavailableError
 from workerd.protocol.dead import Letter
-from workerd.source.base import Delivery, Done
+from workerd.source.base import Counted, Delivery, Done
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import delivery_of
 from workerd.source.redis.group import Group
@@ -121,6 +121,11 @@ class RedisSource:
     def drain(self) -> None:
         for group in self._groups.values():
             group.fetch(0)
+
+    def backlog(self, queues: Sequence[str], then: Counted) -> None:
+        lists = [(queue, name) for queue in queues for name in self._keys.lists(queue)]
+        lengths = [("LLEN", name) for _, name in lists]
+        self._calls.attempt(lengths, partial(_added_up, [queue for queue, _ in lists], then))
 
     def wait(self) -> None:
         for group in self._groups.values():
@@ -260,3 +265,14 @@ class RedisSource:
         for group in self._groups.values():
             group.stop()
         self._link.close()
+
+
+def _added_up(queues: list[str], then: Counted, lengths: list[Any]) -> None:
+    """Lists that cannot be read are the fetch's to tell of; here their queue is left out."""
+    counts = dict.fromkeys(queues, 0)
+    for queue, length in zip(queues, lengths, strict=True):
+        if not isinstance(length, int):
+            counts.pop(queue, None)
+        elif queue in counts:
+            counts[queue] += length
+    then(counts)
