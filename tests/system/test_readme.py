@@ -18,6 +18,7 @@ DOCUMENTS = [
     "docs/how-to/pools.md",
     "docs/how-to/limits.md",
     "docs/how-to/memory.md",
+    "docs/how-to/autoscale.md",
     "docs/how-to/dead-letters.md",
 ]
 

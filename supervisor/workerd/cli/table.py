@@ -105,6 +105,8 @@ def _pool(pool: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     )
     if pool.get("queues") and not alone:
         yield f"    queues {', '.join(pool['queues'])}"
+    if pool.get("autoscale"):
+        yield f"    autoscale: {pool['autoscale']['reason']}"
     yield from _deaths(pool.get("deaths") or {})
     if pool.get("degraded"):
         yield f"    DEGRADED: {pool['degraded']}"

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from workerd.config.model import PARSERS, Config, Drain
+from workerd.config.model import PARSERS, Config, PoolConfig, dotted, tables
 from workerd.config.pools import POOL_KEYS, PREFIX, check_pools, nested, split_key
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.paths import check_name
@@ -29,8 +29,7 @@ _NOT_SETTINGS = {"WORKERD_STATE_DIR", "WORKERD_RUNTIME_DIR", "WORKERD_CONFIG", "
 _ENVIRONMENT = "the environment (WORKERD_*)"
 
 KEYS = (
-    *(name for name in Config.__struct_fields__ if name not in ("drain", "pools", *POOL_KEYS)),
-    *(f"drain.{name}" for name in Drain.__struct_fields__),
+    *dotted(n for n in Config.__struct_fields__ if n not in ("pools", *PoolConfig.__struct_fields__)),
     *POOL_KEYS,
 )
 """Every setting but those of named pools, which are ``pools.NAME.`` and one of ``POOL_KEYS``."""
@@ -176,7 +175,7 @@ def _check_key(key: str, full: str, known: Sequence[str], source: str) -> None:
 
 
 def _parsed(key: str, value: Any, source: str) -> Any:
-    parser = PARSERS.get(key.rpartition(".")[2] if key.startswith(PREFIX) else key)
+    parser = PARSERS.get(split_key(key, source)[1] if key.startswith(PREFIX) else key)
     try:
         return parser(value) if parser is not None else value
     except (ValueError, TypeError) as exc:
@@ -188,8 +187,7 @@ def _wrong(key: str, value: Any, source: str, hint: str) -> ConfigError:
 
 
 def _convert(flat: Mapping[str, Any], layers: Layers) -> Config:
-    top = {key: value for key, value in flat.items() if "." not in key}
-    top["drain"] = {key.partition(".")[2]: value for key, value in flat.items() if key.startswith("drain.")}
+    top = tables({key: value for key, value in flat.items() if not key.startswith(PREFIX)})
     top["pools"] = nested(flat)
     try:
         return msgspec.convert(top, Config, strict=False)

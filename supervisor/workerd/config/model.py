@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -47,6 +47,17 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Seconds between the soft limit and the kill, and for the broker to take the last settlements."""
 
 
+class Autoscale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a pool moves between the ends of its size."""
+
+    max_wait: float = 1.0
+    """Seconds that a message should wait at most before it begins; estimated."""
+    window: float = 30.0
+    """Seconds for which slots are kept that nothing needs any more."""
+    max_load: float = 2.0
+    """Load average of the machine, for each of its CPUs, above which no slot is added; 0 for any."""
+
+
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of one pool.
 
@@ -72,6 +83,7 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Bytes that a child may have while a task runs before it is killed; 0 for any number."""
     boot_timeout: float = 60.0
     """Seconds for each start-up phase of a template and of a child."""
+    autoscale: Autoscale = msgspec.field(default_factory=Autoscale)
 
 
 class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +114,31 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def all_pools(self) -> dict[str, PoolConfig]:
         """Every pool by its name, the default one first."""
         return {DEFAULT_POOL: self, **self.pools}
+
+
+TABLES: dict[str, type[msgspec.Struct]] = {"drain": Drain, "autoscale": Autoscale}
+"""The settings that are tables of settings."""
+
+
+def dotted(names: Iterable[str]) -> Iterator[str]:
+    """The keys of those settings: of a table those within it, ``drain.timeout``."""
+    for name in names:
+        if name in TABLES:
+            yield from (f"{name}.{inner}" for inner in TABLES[name].__struct_fields__)
+        else:
+            yield name
+
+
+def tables(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of dotted keys, as the tables that they stand in."""
+    found: dict[str, Any] = {}
+    for key, value in flat.items():
+        table, dot, inner = key.partition(".")
+        if dot:
+            found.setdefault(table, {})[inner] = value
+        else:
+            found[key] = value
+    return found
 
 
 def parse_duration(value: Any) -> float:
@@ -200,6 +237,17 @@ def parse_names(value: Any) -> tuple[str, ...]:
     return names
 
 
+def parse_load(value: Any) -> float:
+    """A finite number, 0 or more."""
+    try:
+        load = float(value)
+    except (TypeError, ValueError):
+        load = math.nan
+    if not (load >= 0 and math.isfinite(load)):
+        raise ValueError("write a number, 0 or more; 0 for no limit")
+    return load
+
+
 def parse_level(value: Any) -> str:
     """A log level, in lower case."""
     level = str(value).lower()
@@ -221,6 +269,9 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "memory_limit": parse_bytes,
     "memory_budget": parse_budget,
     "boot_timeout": parse_positive_duration,
+    "autoscale.max_wait": parse_positive_duration,
+    "autoscale.window": parse_duration,
+    "autoscale.max_load": parse_load,
     "lease": parse_positive_duration,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,

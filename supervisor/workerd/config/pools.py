@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workerd.config.model import DEFAULT_POOL, Config, PoolConfig
+from workerd.config.model import DEFAULT_POOL, Config, PoolConfig, dotted, tables
 from workerd.errors import ConfigError
 
 PREFIX = "pools."
 
-POOL_KEYS = PoolConfig.__struct_fields__
+POOL_KEYS = tuple(dotted(PoolConfig.__struct_fields__))
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _FORM = "NAME:queues=A,B,size=1-2"
@@ -67,7 +67,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             pool = pools.setdefault(name, dict(shared))
             if setting:
                 pool[setting] = value
-    return pools
+    return {name: tables(pool) for name, pool in pools.items()}
 
 
 def check_pools(config: Config) -> None:

@@ -38,12 +38,14 @@ class Lane:
         self._acknowledging: set[int] = set()  # requests that speak for a slot each
         self.limits = NOTHING
         """What the pool's settings say of the time that its tasks may take."""
-        self.growth = 0
-        """Slots that the pool may still grow by: what would fill them is worth holding."""
 
     def demand(self) -> int:
         """Slots that could be used now: what runs and what waits for a slot."""
         return sum(r.pool == self.name and r.stage in WANTS_A_SLOT for r in self.dispatcher.table)
+
+    def waiting(self) -> int:
+        """Messages here that further slots would start at once."""
+        return self._startable() + len(self._acknowledging)
 
     def pump(self) -> None:
         """Start what can start, then ask the source for as much as there is room for."""
@@ -68,9 +70,11 @@ class Lane:
             # One at a time, else a pause whose cause does not go away by itself would have no end.
             return int(pool.free > 0 and not any(lane.demand() for lane in self.dispatcher.lanes.values()))
         free = max(pool.free - len(self._acknowledging), 0)
+        return self.prefetch.room(slots=pool.alive, free=free, reserved=self._startable())
+
+    def _startable(self) -> int:
         # What may not run now leaves its slot to others.
-        reserved = sum(not self.dispatcher.deaths.must_wait(request) for request in self.ready)
-        return self.prefetch.room(slots=pool.alive, free=free, reserved=reserved, growth=self.growth)
+        return sum(not self.dispatcher.deaths.must_wait(request) for request in self.ready)
 
     def keep_only_held(self) -> None:
         """Forget what waits here and has left the table, or is on its way out of it."""

@@ -23,26 +23,27 @@ class Prefetch:
 
     def __init__(self, horizon: float = HORIZON, limit: int = LIMIT) -> None:
         self.horizon, self.limit = horizon, limit
-        self._mean: float | None = None
+        self.mean: float | None = None
+        """Seconds that a task takes; None before one has ended.  The last dozen or so count."""
+        self.spent, self.ended = 0.0, 0
+        """Seconds of all tasks that have ended, and how many they are."""
 
     def record(self, runtime: float) -> None:
-        """A task took ``runtime``; the last dozen or so count."""
+        """A task took ``runtime``."""
         runtime = max(runtime, 1e-4)
-        if self._mean is None:
-            self._mean = runtime
+        self.spent, self.ended = self.spent + runtime, self.ended + 1
+        if self.mean is None:
+            self.mean = runtime
         else:
-            self._mean += (runtime - self._mean) / 8
+            self.mean += (runtime - self.mean) / 8
 
     def waiting(self, slots: int) -> int:
         """Messages that should wait here for ``slots`` slots."""
-        if self._mean is None:
+        if self.mean is None:
             return 0
-        count = slots * self.horizon / self._mean
+        count = slots * self.horizon / self.mean
         return 0 if count < 1 else min(ceil(count), self.limit)
 
-    def room(self, *, slots: int, free: int, reserved: int, growth: int = 0) -> int:
-        """Messages to ask for, with ``free`` slots empty and ``reserved`` messages waiting for one.
-
-        ``growth`` is how many slots the pool may still add: demand for them must be seen to be met.
-        """
-        return max(free + max(self.waiting(slots), growth) - reserved, 0)
+    def room(self, *, slots: int, free: int, reserved: int) -> int:
+        """Messages to ask for, with ``free`` slots empty and ``reserved`` messages waiting for one."""
+        return max(free + self.waiting(slots) - reserved, 0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workerd.bootsteps import StartStopStep
+from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError
 from workerd.worker.output import log_line
@@ -23,6 +24,7 @@ from workerd_pool import Pool as ProcessPool
 from workerd_pool import Spec
 
 if TYPE_CHECKING:
+    from workerd.config import PoolConfig
     from workerd.worker.controller import WorkController
 
 logger = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ class NamedPool(ProcessPool):
     def __init__(self, worker: WorkController, name: str, lane: Lane) -> None:
         super().__init__(worker.hub, recipe(worker, name), Listener(worker, name), worker.reaper)
         self.name, self.lane = name, lane
-        self.config = worker.config.all_pools()[name]
+        self.config: PoolConfig = worker.config.all_pools()[name]
         self.bounds = self.config.size
         self.degraded: str | None = None
         """Why its children cannot be kept alive, while that is so."""
@@ -83,6 +85,8 @@ class NamedPool(ProcessPool):
         """New bounds; ``wanted`` moves into them.  Raises ConfigError."""
         if not 1 <= lower <= upper:
             raise ConfigError(f"size needs 1 <= lower <= upper, not {lower}-{upper}")
+        if upper > MAX_SLOTS:
+            raise ConfigError(f"a pool has at most {MAX_SLOTS} slots, not {upper}")
         self.bounds = (lower, upper)
         self.want(self.within(self.wanted), reason=reason)
 

@@ -24,6 +24,9 @@ ENOUGH = 16
 FULL = 0.8
 """Share of its slots that a pool may use before it shrinks no further: room for what comes unevenly."""
 
+NOISE = 0.05
+"""Share of the use of long tasks that is no use of others: ages are not read at the very time of the look."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -39,7 +42,9 @@ class Sight:
     task_time: float | None
     """Seconds that a task takes; None before one has ended."""
     use: float
-    """Slots that were busy on an average of the last seconds."""
+    """Slots that were busy since the last look, on an average."""
+    long: int
+    """Slots that have had the same task since the last look."""
     held: str = ""
     """Why the pool must not grow; empty when it may."""
 
@@ -47,6 +52,12 @@ class Sight:
     def ahead(self) -> int:
         """Messages that wait, wherever they are."""
         return self.waiting + (self.backlog or 0)
+
+    @property
+    def used(self) -> int:
+        """Slots that are worth keeping for their use alone; a long task needs no room beside its own."""
+        others = max(self.use - self.long * (1 + NOISE), 0.0)
+        return max(self.long + ceil(others / FULL), 1) if self.use else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +153,7 @@ class Policy:
         wanted = min(max(sight.wanted, lower), upper)
         needed, wait = self._needed(sight), _wait(sight, wanted)
         # What is used is a reason to keep slots, never to add some.
-        peak = self._peak.record(sight.now, max(needed, min(ceil(sight.use / FULL), wanted)))
+        peak = self._peak.record(sight.now, max(needed, min(sight.used, wanted)))
         if needed > wanted:
             return self._more(sight, wanted, min(needed, upper), wait)
         kept = wanted if peak is None else min(wanted, max(peak, sight.busy, lower))

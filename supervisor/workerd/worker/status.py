@@ -34,7 +34,10 @@ def status(worker: WorkController) -> dict[str, Any]:
         "link": link(worker, now),
         "queues": list(worker.consumer.queues),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
-        "pools": [pool(each, worker.clock.wall() - now) for each in worker.pools.values()],
+        "pools": [
+            pool(each, worker.clock.wall() - now) | {"autoscale": worker.autoscaler.status(name)}
+            for name, each in worker.pools.items()
+        ],
         "limits": {task: said(limits) for task, limits in worker.dispatcher.limits.by_task.items()},
         "memory": worker.memory.status(),
         "statedb": worker.statedb.problem,

@@ -27,6 +27,7 @@ STATUS = {
             "wanted": 2,
             "alive": 1,
             "busy": 1,
+            "autoscale": {"reason": "est. wait 3.2 s over 1 s with 40 waiting"},
             "degraded": "5 deaths in 60 s",
             "children": [{"slot": 1, "pid": 9, "state": "BUSY", "title": "proj.add[4f2a]", "age": 7.2}],
         }
@@ -42,6 +43,7 @@ def test_the_table_tells_what_the_daemon_tells() -> None:
         "  queues   celery, mail",
         "  tasks    3 succeeded",
         "  pool default: 1 alive of 2 wanted (size 1-4), 1 busy, generation 2",
+        "    autoscale: est. wait 3.2 s over 1 s with 40 waiting",
         "    DEGRADED: 5 deaths in 60 s",
         "    child 1  pid 9  busy proj.add[4f2a] 7s",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from workerd.config import Config, PoolConfig, load_layers
+from workerd.config.model import Autoscale
 from workerd.config.pools import left_for_default, parse_pool
 from workerd.errors import ConfigError
 
@@ -173,3 +174,42 @@ def test_a_pool_may_have_limits_of_memory_of_its_own(tmp_path: Path) -> None:
     video = config.pools["video"]
     assert (video.soft_memory_limit, video.memory_limit, video.max_tasks_per_child) == (1 << 30, 4 << 30, 9)
     assert (config.memory_limit, config.max_tasks_per_child) == (0, 0)
+
+
+def test_a_table_of_a_pool_is_made_key_by_key_of_its_own_and_the_top_levels(tmp_path: Path) -> None:
+    text = """
+        [autoscale]
+        max_wait = "5s"
+        window = "10m"
+        [pools.video]
+        queues = "video"
+        [pools.video.autoscale]
+        max_wait = "1m"
+    """
+    config = load(tmp_path, text, {"WORKERD_POOLS__VIDEO__AUTOSCALE__MAX_LOAD": "3.5"})
+
+    assert config.autoscale == Autoscale(max_wait=5.0, window=600.0)
+    assert config.pools["video"].autoscale == Autoscale(max_wait=60.0, window=600.0, max_load=3.5)
+
+
+def test_a_setting_of_a_table_stands_in_the_flag_of_a_pool_too() -> None:
+    flags = parse_pool("video:queues=a,b,autoscale.max_wait=1m,size=1-8")
+    config = load_layers(flags, None, {}).config()
+    assert config.pools["video"] == PoolConfig(
+        queues=("a", "b"), size=(1, 8), autoscale=Autoscale(max_wait=60.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("autoscale.max_wait = 0", "'autoscale.max_wait' from .* cannot be 0; this time must be more than 0"),
+        ("autoscale.max_load = -1", "'autoscale.max_load' from .* cannot be -1; write a number, 0 or more"),
+        ("autoscale.wait = 3", "unknown setting 'autoscale.wait' .* did you mean 'autoscale.max_wait'"),
+        ("autoscale = 3", "unknown setting 'autoscale' .* did you mean 'autoscale"),
+        ("pools.v.autoscale.window = 'x'", "'pools.v.autoscale.window' .* cannot be 'x'; write seconds"),
+    ],
+)
+def test_what_cannot_stand_in_the_table_is_told_by_its_key(tmp_path: Path, text: str, error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        load(tmp_path, text)

@@ -561,9 +561,3 @@ def test_what_is_held_has_a_bound_that_counts_messages_waiting_for_their_eta(des
     later = desk.clock.wall() + 3600
     desk.take(*(delivery(n, message(str(n), eta=later)) for n in range(10_000)))
     assert desk.source.room == 0
-
-
-def test_a_pool_that_may_grow_sees_the_demand_that_it_would_grow_for(desk: Desk) -> None:
-    desk.lane.growth = 3
-    desk.take(delivery("t1"), delivery("t2"))
-    assert desk.source.room == 3

@@ -113,13 +113,17 @@ def test_an_eta_that_comes_starts_in_its_own_pool(desk: Desk) -> None:
     assert (desk.jobs("video"), desk.jobs("default")) == (["v1"], [])
 
 
-def test_demand_and_growth_are_each_pools_own(desk: Desk) -> None:
-    desk.dispatcher.lanes["video"].growth = 3
-    desk.take("video", "v1", "v2")
+def test_what_runs_and_what_waits_is_each_pools_own(desk: Desk) -> None:
+    desk.take("video", "v1", "v2", "v3")
 
-    assert desk.dispatcher.lanes["video"].demand() == 2
-    assert desk.dispatcher.default.demand() == 0
-    assert desk.source.rooms == {"default": 2, "video": 2}
+    lanes = desk.dispatcher.lanes.values()
+    assert [(lane.demand(), lane.waiting()) for lane in lanes] == [(0, 0), (3, 2)]
+
+
+def test_what_is_being_acknowledged_waits_for_a_slot_too(desk: Desk) -> None:
+    desk.source.confirm = False
+    desk.take("mail", "m1", task="proj.early")
+    assert (desk.dispatcher.default.demand(), desk.dispatcher.default.waiting()) == (1, 1)
 
 
 def test_a_drain_stops_every_group_and_waits_for_every_pool(desk: Desk) -> None:

@@ -40,3 +40,10 @@ def test_one_long_task_does_not_stop_short_ones_for_long() -> None:
     for _ in range(100):
         mixed.record(0.001)
     assert mixed.waiting(slots=2) > 100
+
+
+def test_it_adds_up_what_all_tasks_took() -> None:
+    prefetch = Prefetch()
+    assert (prefetch.mean, prefetch.spent, prefetch.ended) == (None, 0.0, 0)
+    prefetch.record(8.0), prefetch.record(16.0)
+    assert (prefetch.mean, prefetch.spent, prefetch.ended) == (9.0, 24.0, 2)

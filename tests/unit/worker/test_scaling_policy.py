@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from workerd.worker.scaling_policy import Decision, Peak, Policy, Sight, Use
 
-QUIET = Sight(now=0.0, wanted=1, busy=0, waiting=0, backlog=0, task_time=None, use=0.0)
+QUIET = Sight(now=0.0, wanted=1, busy=0, waiting=0, backlog=0, task_time=None, use=0.0, long=0)
 
 
 def full(slots: int, **facts: object) -> Sight:
@@ -111,6 +111,25 @@ def test_it_shrinks_to_what_was_needed_at_most_within_the_window() -> None:
     assert decision == Decision(3, "3 slots were enough for 30 s", 0.0)
 
 
+@pytest.mark.parametrize(
+    ("use", "long", "kept"),
+    [
+        (0.0, 0, 0),
+        (0.001, 0, 1),  # a little, but not idle
+        (2.0, 2, 2),  # the same two tasks all the time
+        (2.04, 2, 2),  # and so are these, read a moment apart
+        (2.5, 2, 3),
+        (0.8, 0, 1),
+        (1.0, 0, 2),
+        (4.0, 1, 5),
+    ],
+)
+def test_use_keeps_slots_with_room_for_what_comes_unevenly_but_not_for_long_tasks(
+    use: float, long: int, kept: int
+) -> None:
+    assert replace(QUIET, use=use, long=long).used == kept
+
+
 def test_slots_that_are_used_are_kept_though_nothing_waits() -> None:
     assert Followed(wanted=4).seconds(full(4), 100) == [4] * 100
 
@@ -160,6 +179,7 @@ def sights(draw: st.DrawFn) -> Sight:
         backlog=draw(st.none() | counts),
         task_time=draw(times),
         use=draw(st.floats(0, wanted)),
+        long=draw(st.integers(0, wanted)),
         held=draw(st.sampled_from(["", "", "memory budget"])),
     )
 
