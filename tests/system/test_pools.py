@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
@@ -27,7 +28,10 @@ def sizes(daemon: Workerd) -> dict[str, tuple[int, int]]:
     return {each["name"]: (each["wanted"], each["alive"]) for each in daemon.status()["pools"]}
 
 
-def test_a_long_task_of_one_pool_never_delays_another(start: Start, broker: dict[str, str]) -> None:
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
+def test_a_long_task_never_delays_another_pool_and_a_stop_waits_for_both(
+    start: Start, broker: dict[str, str]
+) -> None:
     daemon = start(size="1", words=VIDEO, **broker)
     gate = daemon.home / "gate"
     with daemon.client() as app:
@@ -45,41 +49,27 @@ def test_a_long_task_of_one_pool_never_delays_another(start: Start, broker: dict
         assert daemon.status()["tasks"]["reserved"] == 0
         assert broker_connections(daemon, broker) <= 3
 
+        other = daemon.home / "other"
+        app.send_task("ledger.hold", (900, str(other)))
+        eventually(lambda: daemon.ran("start")[900] == 1)
         daemon.kill(signal.SIGTERM)
         eventually(lambda: daemon.status()["state"] == "draining")
+        other.touch()
+        eventually(lambda: daemon.ran()[900] == 1)
+        assert daemon.status()["state"] == "draining"
         gate.touch()
     assert daemon.wait() == 0
     assert set(daemon.ran().values()) == {1}
-    assert sorted(daemon.ran())[200:] == [1000]
+    assert sorted(daemon.ran())[200:] == [900, 1000]
 
 
 def broker_connections(daemon: Workerd, broker: dict[str, str]) -> int:
-    """How many connections the supervisor has to its TCP broker; 0 for the embedded one."""
-    if "broker" not in broker:
-        return 0
+    """How many connections the supervisor has to its broker."""
     port = int(broker["broker"].rpartition(":")[2].partition("/")[0])
     return sum(
         bool(link.raddr) and link.raddr.port == port
         for link in psutil.Process(daemon.pid).net_connections("tcp")
     )
-
-
-def test_a_drain_waits_for_the_tasks_of_every_pool(start: Start) -> None:
-    daemon = start(size="1", words=VIDEO)
-    gates = {"celery": daemon.home / "a", "video": daemon.home / "b"}
-    with daemon.client() as app:
-        for number, (queue, gate) in enumerate(gates.items()):
-            app.send_task("ledger.hold", (number, str(gate)), queue=queue)
-        eventually(lambda: len(daemon.ran("start")) == 2)
-    daemon.kill(signal.SIGTERM)
-    eventually(lambda: daemon.status()["state"] == "draining")
-    gates["celery"].touch()
-    eventually(lambda: daemon.ran()[0] == 1)
-    assert daemon.status()["state"] == "draining"
-    assert daemon.logged("Draining")
-    gates["video"].touch()
-    assert daemon.wait() == 0
-    assert daemon.ran() == {0: 1, 1: 1}
 
 
 def test_each_pool_is_scaled_by_its_name(start: Start) -> None:
@@ -136,15 +126,11 @@ def test_a_busy_child_that_is_too_many_leaves_after_its_task(start: Start) -> No
     assert daemon.ran() == {0: 1, 1: 1}
 
 
-def test_a_pool_that_is_not_there_is_told_in_one_line(start: Start) -> None:
+def test_pools_are_known_by_their_names(start: Start) -> None:
     daemon = start(size="1", words=VIDEO)
     done = daemon.run("scale", "vide", "3")
     assert done.returncode == 2
     assert done.stderr == "workerd: there is no pool 'vide'; pools: default, video\n"
-
-
-def test_processes_carry_the_name_of_their_pool(start: Start) -> None:
-    daemon = start(size="1", words=VIDEO)
     titles = sorted(" ".join(p.cmdline()).split(" since")[0].strip() for p in daemon.descendants())
     assert [title for title in titles if title.startswith("workerd[")] == [
         "workerd[main:default] child 1 idle",
@@ -152,6 +138,55 @@ def test_processes_carry_the_name_of_their_pool(start: Start) -> None:
         "workerd[main:video] child 1 idle",
         "workerd[main:video] template gen 1",
     ]
+
+
+def test_each_pool_has_limits_of_its_own(start: Start) -> None:
+    daemon = start(
+        size="1", words=("--pool", "video:queues=video,size=1,time_limit=1s,max_tasks_per_child=1")
+    )
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        free = app.send_task("ledger.hold", (1, str(gate)))
+        limited = app.send_task("ledger.hold", (2, str(gate)), queue="video")
+        eventually(lambda: limited.state == "FAILURE")
+        assert type(limited.result).__name__ == "TimeLimitExceeded"
+        # It began no later than the other one, which no limit holds.
+        assert free.state != "FAILURE"
+        gate.touch()
+        assert free.get(timeout=30) == 1
+
+        pids = [app.send_task("ledger.pid", queue="video").get(timeout=30) for _ in range(3)]
+        assert len(set(pids)) == 3
+        assert len({app.send_task("ledger.pid").get(timeout=30) for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
+def test_every_pool_is_fed_again_after_a_lost_link(
+    start: Start, kind: str, request: pytest.FixtureRequest
+) -> None:
+    urls = {"backend": request.getfixturevalue("redis_url")}
+    urls["broker"] = urls["backend"] if kind == "redis" else request.getfixturevalue("fresh_rabbit_url")
+    server = request.getfixturevalue("redis_server" if kind == "redis" else "rabbit_server")
+    daemon = start(size="1", words=VIDEO, **urls)
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (1, str(gate)), queue="video")
+        eventually(lambda: daemon.ran("start")[1] == 1)
+    server.drop_clients()
+    eventually(lambda: daemon.status()["link"] | {"seconds": 0, "reason": ""} == UP_AGAIN)
+    with daemon.client() as app:
+        for number in range(2, 22):
+            app.send_task("ledger.run", (number,), queue=("celery", "video")[number % 2])
+        eventually(lambda: len(daemon.ran()) == 10)
+        assert all(number % 2 == 0 for number in daemon.ran()), (
+            "the video goes on, and holds up its own queue"
+        )
+        gate.touch()
+        eventually(lambda: len(daemon.ran()) == 21)
+    assert set(daemon.ran("start").values()) == {1}
+
+
+UP_AGAIN = {"state": "up", "reason": "", "seconds": 0, "restarts": 1}
 
 
 GOOD = "from tests.support.apps.ledger import *  # noqa: F403\nfrom tests.support.apps.ledger import app\n"

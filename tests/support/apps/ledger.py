@@ -102,6 +102,11 @@ def limited(number: int, seconds: float = 60.0) -> str:
     return tidy(number, seconds)
 
 
+@app.task(name="ledger.pid")
+def pid() -> int:
+    return os.getpid()
+
+
 @app.task(name="ledger.boom")
 def boom(text: str) -> None:
     raise ValueError(text)
