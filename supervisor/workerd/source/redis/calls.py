@@ -34,14 +34,23 @@ class Calls:
         args: Sequence[Word],
         then: Replies | None = None,
         reads: Sequence[Command] = (),
+        refused: Callable[[ReplyError], bool] | None = None,
     ) -> None:
-        """Run ``script`` and then ``reads`` in one pipeline; the script's answer is the first reply."""
+        """Run ``script`` and then ``reads`` in one pipeline; the script's answer is the first reply.
+
+        ``refused`` is asked whether an error of the script is no reason to lose the link.
+        """
         call = (len(keys), *keys, *args)
 
         def answered(replies: list[Any]) -> None:
             if isinstance(replies[0], ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
-                self.send([("EVAL", script.text, *call), *reads], then)
+                self.link.send([("EVAL", script.text, *call), *reads], judged)
             else:
+                judged(replies)
+
+        def judged(replies: list[Any]) -> None:
+            error = replies[0]
+            if refused is None or not isinstance(error, ReplyError) or not refused(error):
                 self._check(then, replies)
 
         self.link.send([("EVALSHA", script.sha, *call), *reads], answered)

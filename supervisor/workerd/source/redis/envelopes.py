@@ -7,7 +7,7 @@ message came through.  It is made by concatenation, so the message is kept byte 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, tzinfo
 
 from workerd.protocol.message import MalformedError, message_from_redis
@@ -16,6 +16,9 @@ from workerd.source.base import Delivery
 from workerd.source.redis.keys import Keys
 
 _JOINT = b',"",'
+
+BATCH = 100
+"""Messages that one script returns: whole messages travel with it."""
 
 
 def tail_of(queue: str) -> str:
@@ -54,3 +57,24 @@ def returning(delivery: Delivery, keys: Keys) -> tuple[str, bytes]:
         return name, mark_redelivered(delivery.raw, delivery.deaths)
     except MalformedError:
         return name, delivery.raw
+
+
+def batches(
+    deliveries: Sequence[Delivery], keys: Keys, first: int
+) -> Iterator[tuple[list[str], list[str | bytes], list[str]]]:
+    """The lists, arguments and tags of scripts that return ``deliveries`` to the heads of their lists.
+
+    The last deliveries come first, because each is put before those that were moved already.  The
+    first of the lists is the script's key number ``first``.
+    """
+    for end in range(len(deliveries), 0, -BATCH):
+        lists: list[str] = []
+        args: list[str | bytes] = []
+        tags: list[str] = []
+        for delivery in reversed(deliveries[max(end - BATCH, 0) : end]):
+            name, raw = returning(delivery, keys)
+            if name not in lists:
+                lists.append(name)
+            args += (delivery.tag, str(lists.index(name) + first), raw)
+            tags.append(delivery.tag)
+        yield lists, args, tags

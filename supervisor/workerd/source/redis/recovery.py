@@ -8,6 +8,7 @@ reach the server after the new link's first look.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,8 @@ from workerd.source.base import Delivery
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import Read, split_entry
 from workerd.source.redis.keys import Keys
+
+logger = logging.getLogger(__name__)
 
 PAGE = 500
 Found = Callable[[list[Delivery]], object]
@@ -53,8 +56,13 @@ class Recovery:
         entries = dict(zip(flat[::2], flat[1::2], strict=True))
         found = []
         for tag, entry in entries.items():
-            raw, queue = split_entry(entry)
-            found.append(self._delivery(tag.decode(), queue, raw))
+            try:
+                raw, queue = split_entry(entry)
+            except ValueError:
+                # Nobody but us writes such tags; what somebody has done by hand is theirs to mend.
+                logger.error("What is in flight as %r cannot be read: %.200r; left as it is", tag, entry)
+            else:
+                found.append(self._delivery(tag.decode(), queue, raw))
         found.sort(key=_order)
         then(found)
         if cursor != b"0":

@@ -3,9 +3,9 @@
 Rules that each of them keeps:
 
 - It never decodes a message: cjson turns ``[]`` into ``{}`` and breaks long integers.
-- It has no command that reads, because a read makes the declared keys tracked, and then every change
-  of the in-flight store would wake every node.  ``HDEL key ''`` and ``RPOP key 0`` stand where a check
-  of a key's type is needed: they fail on a wrong type and change nothing.
+- It has no command that reads, save where that is rare, because a read makes the declared keys tracked,
+  and then every change of the in-flight store would wake every node.  ``HDEL key ''`` and ``RPOP key 0``
+  stand where a check of a key's type is needed: they fail on a wrong type and change nothing.
 - Redis does not undo a script that fails half-way, so whatever can fail comes before the first change.
 - Under ``maxmemory`` a script may go on once it has called a command that needs no memory.
 - It unpacks ``CHUNK`` values at most: Lua's stack holds some thousands, and others wait while it runs.
@@ -124,6 +124,25 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('LPUSH', KEYS[3], ARGV[2])
 redis.call('SADD', KEYS[4], ARGV[3])
 return {}
+"""
+)
+
+TAKE = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, the owner's lease, then lists.  ARGV: as GIVE_BACK's.
+-- Answer: how many were still in flight; -1 when the owner lives after all.  It reads, but few run it.
+if redis.call('EXISTS', KEYS[3]) == 1 then return -1 end
+for i = 4, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+local taken = 0
+for i = 1, #ARGV, 3 do
+  if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZREM', KEYS[2], ARGV[i])
+    redis.call('RPUSH', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2])
+    taken = taken + 1
+  end
+end
+return taken
 """
 )
 

@@ -15,13 +15,10 @@ from typing import Any
 from workerd.protocol.dead import Letter, entry_of
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
-from workerd.source.redis.envelopes import returning
+from workerd.source.redis.envelopes import batches
 from workerd.source.redis.inflight import Gone, InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
-
-BATCH = 100
-"""Give-backs a script: they carry whole messages."""
 
 
 @dataclass(slots=True)
@@ -99,22 +96,14 @@ class Settlements:
         return _Move(SETTLE, self._where(), tags, tags, thens)
 
     def _give_back(self) -> list[_Move]:
-        """A script for each batch, the last deliveries first; the callbacks go with the first deliveries."""
+        """A script for each batch; the callbacks go with the last, which has the first deliveries."""
         deliveries, self._returned = self._returned, []
-        ends = range(len(deliveries), 0, -BATCH)
-        moves = [self._return(deliveries[max(end - BATCH, 0) : end]) for end in ends]
+        moves = [
+            _Move(GIVE_BACK, self._where(*lists), args, tags)
+            for lists, args, tags in batches(deliveries, self._keys, first=3)
+        ]
         moves[-1].thens, self._return_thens = self._return_thens, []
         return moves
-
-    def _return(self, batch: Sequence[Delivery]) -> _Move:
-        lists: list[str] = []
-        args: list[str | bytes] = []
-        for delivery in reversed(batch):
-            name, raw = returning(delivery, self._keys)
-            if name not in lists:
-                lists.append(name)
-            args += (delivery.tag, str(lists.index(name) + 3), raw)
-        return _Move(GIVE_BACK, self._where(*lists), args, [delivery.tag for delivery in reversed(batch)])
 
     def _where(self, *lists: str) -> list[str]:
         return [self._keys.unacked, self._keys.index, *lists]

@@ -13,7 +13,6 @@ Errors:  UnavailableError from ``start``; after that, the loss of the link throu
 from __future__ import annotations
 
 import random
-import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
@@ -29,10 +28,12 @@ from workerd.source.redis.group import Group
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
-from workerd.source.redis.owner import Owner
+from workerd.source.redis.orphans import Orphans
+from workerd.source.redis.owner import Owner, new_prefix
 from workerd.source.redis.pacer import Pacer
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.settlements import Settlements
+from workerd.source.redis.watch import Watch
 from workerd.transport.address import RedisAddress
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import RedisLink
@@ -68,6 +69,8 @@ class RedisSource:
         self._recovery = Recovery(calls, keys, self._read)
         self._groups: dict[str, Group] = {}
         self._pacer = Pacer(loop, clock, GAP, self._round)
+        self._orphans = Orphans(calls, keys, self._recovery, self._pacer.ask, self._inherited)
+        self._watch = Watch(calls, keys, owner, clock, self._orphans.inherit)
         self._timers: list[Cancelable] = []
         self._recovered = self._closed = self._tracking = False
 
@@ -113,6 +116,7 @@ class RedisSource:
         if self._link.protocol >= 3:
             self._calls.attempt([("CLIENT", "TRACKING", "ON", "NOLOOP")], self._tracked)
         self._recovered = True
+        self._watch.start(self._loop)
         self._pacer.ask()
 
     def fetch(self, group: str, room: int) -> None:
@@ -189,7 +193,7 @@ class RedisSource:
     def _group(self, name: str) -> Group:
         if name not in self._groups:
             # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
-            prefix = f"{self._owner.name}:{secrets.token_hex(6)}."
+            prefix = new_prefix(self._owner.name)
             looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
             looks.tracking = self._tracking
             self._groups[name] = Group(self._loop, looks, self._pacer.ask, self._hand_over)
@@ -199,7 +203,7 @@ class RedisSource:
         if not self._link.up:  # before start
             return 0
         with self._link.together():
-            scripts = self._settlements.flush()
+            scripts = self._settlements.flush() + self._orphans.flush()
             if self._recovered:
                 scripts += sum([group.look() for group in self._groups.values()])
         return scripts
@@ -234,6 +238,12 @@ class RedisSource:
             self._settlements.give_back(found, None)
             self._settlements.flush()
 
+    def _inherited(self, owner: str, moved: int, lives: bool) -> None:
+        # Should a message of it still be there, its tag names it again.
+        self._watch.forget(owner, gone=not lives)
+        if moved:
+            self._look_anyway()
+
     def _take_over(self, found: list[Delivery]) -> None:
         strangers = [d for d in found if d.tag not in self._inflight and d.tag not in self._known]
         self._inflight.add(delivery.tag for delivery in found)
@@ -259,6 +269,7 @@ class RedisSource:
     def _leave(self) -> None:
         self._closed = True
         self._inflight.stop()
+        self._watch.stop()
         self._pacer.close()
         for timer in self._timers:
             timer.cancel()
