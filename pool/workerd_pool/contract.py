@@ -144,10 +144,10 @@ class Listener(Protocol):
         """This generation is current now: it has passed its trial, or the one after it has failed."""
 
     def on_settled(self, generation: int) -> None:
-        """It has replaced every older child that has no job."""
+        """All its children are there that can be: whoever is left of another generation has a job."""
 
     def on_complete(self, generation: int) -> None:
-        """No older child is left; from here on this generation is not rolled back any more."""
+        """No other child is left; a failure is a crash from here on, and no reason to go back."""
 
     def on_generation_failed(self, generation: int, reason: str, traceback: str) -> None:
         """This generation is dropped; the one before it, if any, goes on.

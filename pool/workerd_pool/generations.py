@@ -33,7 +33,7 @@ class Generations:
         self.current = 0
         self.incoming = 0
         self.previous = 0
-        self.rolling = False  # children of older generations are being exchanged
+        self.rolling = False  # it is not told yet that only children of the current one are there
         self.settled = False  # those that are left have a job
         self.completed = False  # none of them is left
         self._last = 0
@@ -97,7 +97,7 @@ class Generations:
     def promote(self) -> dict[str, Any]:
         """The incoming generation is current from now on; return its table."""
         self.previous, self.current, self.incoming = self.current, self.incoming, 0
-        self.rolling = self.previous != 0
+        self.rolling = True
         self.settled = self.completed = False
         self._forget()
         return self._known[self.current].table
@@ -105,21 +105,22 @@ class Generations:
     def roll_back(self) -> dict[str, Any]:
         """The previous generation is current again; return its table."""
         self.current, self.previous = self.previous, 0
-        self.rolling = self.settled = self.completed = False
+        self.rolling = True
+        self.settled = self.completed = False
         if not self.incoming:
             self._newest = self._known[self.current].spec
         self._forget()
         return self._known[self.current].table
 
+    def complete(self) -> None:
+        """No child of an older generation is left, and the host wants no way back."""
+        self.rolling = False
+        self.no_way_back()
+
     def no_way_back(self) -> None:
         """What is current stays, whatever becomes of it."""
         self.previous = 0
         self._forget()
-
-    def complete(self) -> None:
-        """No child of an older generation is left."""
-        self.rolling = False
-        self.no_way_back()
 
     def drop(self, generation: int) -> None:
         """The incoming generation failed or is overtaken."""

@@ -63,6 +63,17 @@ class Workerd:
             check=False,
         )
 
+    def popen(self, *words: str) -> subprocess.Popen[str]:
+        """One ``workerd`` command, while it runs; its outputs are pipes."""
+        return subprocess.Popen(
+            self.argv(*words),
+            env=self.env,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def start(
         self, *words: str, size: str = "2", ready: bool = True, env: Mapping[str, str] | None = None
     ) -> Workerd:

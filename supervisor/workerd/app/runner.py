@@ -15,10 +15,13 @@ from workerd.app.base import App
 from workerd.app.followups import check_supported
 from workerd.app.loader import find_app, import_modules
 from workerd.app.logs import set_up
+from workerd.app.marks import marks_of
 from workerd.app.outcome import Finish
 from workerd.app.receiving import bare_request, request_from
 from workerd.app.reporting import ChildLink, lineage_of
 from workerd.app.request import Request
+from workerd.app.selfcheck import check_app
+from workerd.app.sources import own_sources
 from workerd.app.task import Task
 from workerd.app.trace import Run, ended_by, failed, run_call
 from workerd.errors import ConfigError
@@ -26,6 +29,7 @@ from workerd.protocol.exceptions import NotRegistered
 from workerd.protocol.incoming import open_payload
 from workerd.protocol.result import make_meta
 from workerd.protocol.states import STARTED
+from workerd.signals import worker_process_init, worker_process_shutdown
 from workerd_pool import INTERRUPTIONS, LoadError
 
 Report = tuple[dict[str, Any], bytes]
@@ -59,13 +63,15 @@ class LoadArgument(msgspec.Struct, kw_only=True):
 def load(arg: bytes) -> AppRunner:
     """Import the app that ``arg`` (LoadArgument in msgpack) names.  Raises the pool's LoadError."""
     try:
-        return AppRunner(_loaded(msgspec.msgpack.decode(arg, type=LoadArgument)))
+        return _loaded(msgspec.msgpack.decode(arg, type=LoadArgument))
     except ConfigError as exc:
         raise LoadError(str(exc), getattr(exc, "traceback", "")) from exc
 
 
-def _loaded(wanted: LoadArgument) -> App:
+def _loaded(wanted: LoadArgument) -> AppRunner:
     app = find_app(wanted.app)
+    defaults = app.daemon_defaults()
+    written = {name: defaults.get(name) for name in ("broker", "backend")}
     if wanted.broker:
         app.conf.broker_url = wanted.broker
         # Children publish where their messages come from.
@@ -76,33 +82,44 @@ def _loaded(wanted: LoadArgument) -> App:
     set_up(wanted.loglevel)
     import_modules(app)
     app.check_safe()
-    return app
+    check_app(app)
+    return AppRunner(app, marks_of(app, written))
 
 
 class AppRunner:
     """Runs jobs of one app."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+    def __init__(self, app: App, marks: dict[str, str] | None = None) -> None:
+        self.app, self.marks = app, marks or {}
         self._request = Request(called_directly=False)
 
     def table(self) -> dict[str, Any]:
-        """Name to options, for every task, with the app's limits beside the task's own."""
+        """What the supervisor must know of this code.
+
+        ``tasks``: name to options, with the app's limits beside the task's own; ``marks``: see ``app.marks``;
+        ``sources``: see ``app.sources``.
+        """
         limits = {
             "app_time_limit": self.app.conf.task_time_limit,
             "app_soft_time_limit": self.app.conf.task_soft_time_limit,
         }
-        return {
+        tasks = {
             name: {option: getattr(task, option) for option in TABLE} | limits
             for name, task in self.app.tasks.items()
         }
+        return {"tasks": tasks, "marks": self.marks, "sources": own_sources()}
 
     def child_started(self) -> None:
-        """In a new child, before its first job."""
+        """In a new child, before its first job.  Raises what a receiver of ``worker_process_init`` raises."""
         multiprocessing.current_process().name = "child"
+        for _, answer in worker_process_init.send(sender=self.app.hostname):
+            if isinstance(answer, Exception):
+                # Half prepared it would fail one task after the other.
+                raise answer
 
     def child_stopping(self) -> None:
         """In a child that leaves."""
+        worker_process_shutdown.send(sender=self.app.hostname, pid=os.getpid(), exitcode=0)
         self.app.close()
 
     def run(self, job_header: dict[str, Any], body: bytes, report: ChildLink) -> Report:

@@ -22,6 +22,12 @@ class Stop(msgspec.Struct, forbid_unknown_fields=True):
     now: bool = False
 
 
+class Reload(msgspec.Struct, forbid_unknown_fields=True):
+    """``wait``: until no older child is left."""
+
+    wait: bool = False
+
+
 class Scale(msgspec.Struct, forbid_unknown_fields=True):
     """``spec``: ``8``, ``+2``, ``-1`` or ``2-8``; ``dry_run``: change nothing."""
 
@@ -75,15 +81,23 @@ def stop(daemon: Daemon, request: Request[Stop]) -> dict[str, Any] | None:
     return None
 
 
-@command("reload", NoArguments, changes=True, text="load the app anew; the old code ends its tasks")
-def reload(daemon: Daemon, request: Request[NoArguments]) -> None:
+@command("reload", Reload, changes=True, text="load the app anew; the old code ends its tasks")
+def reload(daemon: Daemon, request: Request[Reload]) -> None:
+    reply = request.reply
+
     def done(ok: bool, message: str, traceback: str) -> None:
         if ok:
-            request.reply.answer({"message": message})
+            reply.answer({"message": message})
         else:
-            request.reply.fail(WorkerdError(message, "the old code goes on serving"), traceback)
+            reply.fail(WorkerdError(message), traceback)
 
-    daemon.ask_reload(done)
+    def told(fact: Fact) -> None:
+        if fact["event"] == "older":
+            reply.event(fact)
+
+    if request.stream:
+        reply.on_end(daemon.subscribe(told))
+    daemon.ask_reload(done, request.args.wait)
 
 
 @command("restart", NoArguments, changes=True, text="drain, then start the daemon's new code")

@@ -30,8 +30,11 @@ class Daemon(Protocol):
     def ask_stop(self, now: bool, timeout: float | None) -> None:
         """Begin to stop: at once, or after a drain of at most ``timeout`` seconds (None: as configured)."""
 
-    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
-        """Begin a new generation; ``done(ok, message, traceback)`` is called once."""
+    def ask_reload(self, done: Callable[[bool, str, str], None], whole: bool = False) -> None:
+        """Begin a new generation; ``done(ok, message, traceback)`` is called once.
+
+        That is when it has replaced every child that has no task, or, with ``whole``, every child.
+        """
 
     def ask_restart(self) -> None:
         """Drain, then start the daemon's new code in this process."""

@@ -163,9 +163,7 @@ class Conductor:
 
     @perform.register
     def _(self, command: do.BeginReload) -> None:
-        self.worker.reloads.begun()
-        number = self.worker.pools.reload(partial(recipe, self.worker))
-        logger.info("Reloading: generation %d", number)
+        self.worker.reloads.begun(self.worker.pools.reload(partial(recipe, self.worker)))
 
     @perform.register
     def _(self, command: do.AbandonReload) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from workerd.app.marks import marks_of
 from workerd.backends.url import EMBEDDED, shown
 from workerd.bootsteps import Blueprint
 from workerd.clock import SystemClock
@@ -91,6 +92,8 @@ class WorkController:
         self.life = Life()
         self.started_at = self.clock.now()
         self.drain_timeout = config.drain.timeout
+        self.marks = marks_of(app)
+        """What the daemon has of the app as it was at the start."""
         self.ready = False
         self.failure: WorkerdError | None = None
         """Why the daemon ends, when an error made it end."""

@@ -43,9 +43,20 @@ class OperatorDesk:
             self.worker.conductor.shorten(timeout)
         self.worker.happened(Event.QUIT_ASKED if now else Event.STOP_ASKED)
 
-    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
-        self.worker.reloads.ask(done)
+    def ask_reload(self, done: Callable[[bool, str, str], None], whole: bool = False) -> None:
+        self.worker.reloads.ask(done, whole=whole)
         self.worker.happened(Event.RELOAD_ASKED)
+        if whole:
+            self._tell_older()
+
+    def _tell_older(self) -> None:
+        """Each second, while somebody waits for the end of the last older child: for which it waits."""
+        reloads, older = self.worker.reloads, self.worker.pools.older()
+        if reloads.lingering:
+            titles = [child.title for child in older if child.title]
+            self.tell({"event": "older", "children": len(older), "waiting_for": titles})
+        if reloads.asked_whole:
+            self.worker.hub.call_later(1.0, self._tell_older)
 
     # -- restart -------------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ drain that ends in an exec; any stop that is asked for later, or a failure, make
 a reload.
 
 After the last request for a reload at least one reload begins: a request that comes while one is under way
-or while the daemon boots is remembered in ``Life.reload_again``.
+or while the daemon boots is remembered in ``Life.reload_again``.  A boot whose children cannot be started
+does not end by itself, so there it begins at once.
 
 Exit codes: 0 when all that ran was finished, or QUIT asked not to wait for it; 75 when the deadline or a
             repeated request cut work off, which has been given back; 1 when a step or the loop failed.
@@ -65,6 +66,7 @@ class Event(Enum):
     """What has happened."""
 
     STARTED = "every step has started and the first children serve"
+    START_FAILING = "the first children cannot be started, and are tried again"
     STOP_ASKED = "a stop was asked for"
     STOP_ASKED_AGAIN = "a stop was asked for by a signal, and one was under way"
     QUIT_ASKED = "a stop without waiting was asked for"
@@ -93,6 +95,8 @@ class Life:
     """The end will be an exec."""
     code: ExitCode = ExitCode.OK
     """What the process will exit with."""
+    failing: bool = False
+    """The boot waits for a child that cannot be started, so a reload need not wait for the boot."""
 
     @property
     def stopping(self) -> bool:
@@ -136,16 +140,26 @@ def _up(life: Life) -> tuple[Life, Commands]:
     """Boot or reload is over; a reload that waits begins."""
     if life.reload_again:
         return _reload(life)
-    return replace(life, state=State.RUNNING), ()
+    return replace(life, state=State.RUNNING, failing=False), ()
 
 
 def _reload(life: Life) -> tuple[Life, Commands]:
-    return replace(life, state=State.RELOADING, reload_again=False), (BeginReload(),)
+    return replace(life, state=State.RELOADING, reload_again=False, failing=False), (BeginReload(),)
 
 
 def _later(life: Life) -> tuple[Life, Commands]:
     """A reload after the one under way, or after the boot."""
     return replace(life, reload_again=True), ()
+
+
+def _soon(life: Life) -> tuple[Life, Commands]:
+    """New code may be what lets a failing boot end; the state stays, for nothing serves yet."""
+    return (life, (BeginReload(),)) if life.failing else _later(life)
+
+
+def _failing_boot(life: Life) -> tuple[Life, Commands]:
+    commands: Commands = (BeginReload(),) if life.reload_again else ()
+    return replace(life, failing=True, reload_again=False), commands
 
 
 def _drain(life: Life) -> tuple[Life, Commands]:
@@ -232,10 +246,11 @@ def _refuse(life: Life) -> tuple[Life, Commands]:
 _ROWS: Mapping[Event, tuple[Rule, ...]] = {
     # columns:               BOOTING    RUNNING    RELOADING  DRAINING   STOPPING   KILLING    STOPPED
     Event.STARTED:          (_up,       _no,       _no,       _no,       _no,       _no,       _no),
+    Event.START_FAILING:    (_failing_boot, _no,   _no,       _no,       _no,       _no,       _no),
     Event.STOP_ASKED:       (_drain,    _drain,    _drain,    _stay,     _stay,     _stay,     _stay),
     Event.STOP_ASKED_AGAIN: (_drain,    _drain,    _drain,    _hurry,    _cut,      _stay,     _stay),
     Event.QUIT_ASKED:       (_quit,     _quit,     _quit,     _quit,     _quit,     _stay,     _stay),
-    Event.RELOAD_ASKED:     (_later,    _reload,   _later,    _refuse,   _refuse,   _refuse,   _refuse),
+    Event.RELOAD_ASKED:     (_soon,     _reload,   _later,    _refuse,   _refuse,   _refuse,   _refuse),
     Event.RELOAD_DONE:      (_no,       _no,       _up,       _no,       _no,       _no,       _no),
     Event.RELOAD_FAILED:    (_no,       _no,       _up,       _no,       _no,       _no,       _no),
     Event.RESTART_ASKED:    (_restart,  _restart,  _restart,  _refuse,   _refuse,   _refuse,   _refuse),

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from workerd.app.marks import changed
 from workerd.bootsteps import StartStopStep
 from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError
+from workerd.worker.lifecycle import Event
 from workerd.worker.output import log_line
 from workerd.worker.pools import Pools
+from workerd.worker.reloads import Change
 from workerd_pool import Pool as ProcessPool
 from workerd_pool import Spec
 
@@ -113,14 +116,19 @@ class Listener:
 
     def on_up(self, generation: int, table: Mapping[str, Any]) -> None:
         """This generation is the current one: its tasks are known from now on."""
-        gone = sorted(self.lane.tasks.keys() - table.keys())
-        self.lane.tasks = {name: options_of(name, row) for name, row in table.items()}
-        self.worker.pools.came_up(self.name, generation, gone)
-        self.worker.check_ready()
+        worker, tasks = self.worker, table["tasks"]
+        gone = sorted(self.lane.tasks.keys() - tasks.keys())
+        self.lane.tasks = {name: options_of(name, row) for name, row in tasks.items()}
+        change = Change(len(tasks), gone, changed(worker.marks, table["marks"]))
+        if worker.autoreloader is not None:
+            worker.autoreloader.follow(table["sources"])
+        worker.pools.came_up(self.name, generation, change)
+        worker.check_ready()
         self.lane.pump()
 
     def on_settled(self, generation: int) -> None:
-        """Every older child that had no job is replaced."""
+        """Every older child that had no task is replaced."""
+        self.worker.pools.settled(self.name, generation)
 
     def on_complete(self, generation: int) -> None:
         """No older child is left."""
@@ -139,8 +147,10 @@ class Listener:
         self.worker.pools[self.name].degraded = reason
         if reason is None:
             logger.info("Pool %s is healthy again", self.name)
-        else:
-            logger.error("Pool %s is degraded: %s", self.name, reason)
+            return
+        logger.error("Pool %s is degraded: %s", self.name, reason)
+        if not self.worker.reloads.up:
+            self.worker.happened(Event.START_FAILING)
 
     def on_empty(self) -> None:
         """After a close: no child is left."""

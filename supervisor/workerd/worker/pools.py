@@ -7,7 +7,7 @@ pool before that, all of them go back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,8 @@ from workerd.errors import UsageError
 
 if TYPE_CHECKING:
     from workerd.worker.pool import NamedPool
-    from workerd.worker.reloads import Reloads
-    from workerd_pool import Spec
+    from workerd.worker.reloads import Change, Reloads
+    from workerd_pool import ChildInfo, Spec
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Turn:
 
     passed: set[str] = field(default_factory=set)
     up: set[str] = field(default_factory=set)
+    settled: set[str] = field(default_factory=set)
     complete: set[str] = field(default_factory=set)
 
 
@@ -67,6 +68,15 @@ class Pools(Mapping[str, "NamedPool"]):
         """The generation that serves; 0 before the first is up."""
         return self.default.generation
 
+    def older(self) -> list[ChildInfo]:
+        """Children of other generations than the one that serves."""
+        return [
+            child
+            for pool in self.values()
+            for child in pool.children()
+            if child.generation != pool.generation
+        ]
+
     # -- what is wanted
 
     def start(self) -> None:
@@ -105,14 +115,19 @@ class Pools(Mapping[str, "NamedPool"]):
             for pool in self.values():
                 pool.promote(generation)
 
-    def came_up(self, name: str, generation: int, gone: Sequence[str]) -> None:
-        """``generation`` is current in this pool, and without the tasks ``gone``."""
+    def came_up(self, name: str, generation: int, change: Change) -> None:
+        """``generation`` is current in this pool; it is one app, so ``change`` is the same in every pool."""
         turn = self._turns.get(generation)
         if turn is not None and self._all(turn.up, name):
             for older in [number for number in self._turns if number < generation]:
                 del self._turns[older]
-            # It is one app, so the tasks are the same in every pool.
-            self._reloads.succeeded(generation, len(self.default.lane.tasks), gone)
+            self._reloads.came_up(generation, change)
+
+    def settled(self, name: str, generation: int) -> None:
+        """In this pool it has replaced every older child that has no task."""
+        turn = self._turns.get(generation)
+        if turn is not None and self._all(turn.settled, name):
+            self._reloads.settled(generation)
 
     def completed(self, name: str, generation: int) -> None:
         """No child of an older generation is left in this pool."""
@@ -121,6 +136,7 @@ class Pools(Mapping[str, "NamedPool"]):
             del self._turns[generation]
             for pool in self.values():
                 pool.commit(generation)
+            self._reloads.complete(generation)
 
     def failed(self, name: str, generation: int, reason: str, traceback: str) -> None:
         """``generation`` is dropped in this pool, so the others give it up too."""
@@ -131,7 +147,8 @@ class Pools(Mapping[str, "NamedPool"]):
             reason = f"pool {name}: {reason}"
         if stuck:
             reason += f"; no way back for: {', '.join(stuck)}"
-        self._reloads.failed(generation, reason, traceback)
+        serves = min(pool.generation for pool in self.values())
+        self._reloads.failed(generation, reason, traceback, serves)
 
     def emptied(self, name: str) -> None:
         """After a close: no child of this pool is left."""

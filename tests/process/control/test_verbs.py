@@ -181,11 +181,11 @@ def test_a_reload_that_fails_shows_the_apps_traceback_and_exits_1(
     typed = Typed("reload")
     done = eventually(lambda: served.daemon.reload_done)
 
-    served.loop.do(lambda: done(False, "proj cannot be imported", "Traceback\nSyntaxError: bad"))
+    served.loop.do(lambda: done(False, "proj: no; old code serves", "Traceback\nSyntaxError: bad"))
 
     assert typed.end() == 1
     err = capsys.readouterr().err
-    assert "SyntaxError: bad\nworkerd: proj cannot be imported; the old code goes on serving" in err
+    assert "SyntaxError: bad\nworkerd: proj: no; old code serves\n" in err
 
 
 def test_a_reload_waits_until_the_new_code_serves(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +196,24 @@ def test_a_reload_waits_until_the_new_code_serves(served: Served, capsys: pytest
 
     assert typed.end() == 0
     assert capsys.readouterr().out == "reloaded: generation 2 serves\n"
+
+
+def test_a_reload_with_wait_says_once_for_whom_it_waits(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = Typed("reload", "--wait")
+    done = eventually(lambda: served.daemon.reload_done)
+    assert served.daemon.asked == [("reload", True)]
+
+    for waiting_for in (["proj.add[4f2a]"], ["proj.add[4f2a]"], []):
+        fact = {"event": "older", "children": 1 + len(waiting_for), "waiting_for": waiting_for}
+        served.loop.do(lambda fact=fact: served.daemon.tell(**fact))  # type: ignore[misc]
+    served.loop.do(lambda: done(True, "generation 2 serves; no older child is left", ""))
+
+    assert typed.end() == 0
+    told = capsys.readouterr()
+    assert told.err == "waiting for 2 older children: proj.add[4f2a]\nwaiting for 1 older child\n"
+    assert told.out == "reloaded: generation 2 serves; no older child is left\n"
 
 
 def test_a_restart_waits_until_another_incarnation_answers(

@@ -122,7 +122,9 @@ class Rig:
 
     def boot(self, n: int, cgroup: Cgroup | None = None, **options: Any) -> Rig:
         self.begin(n, cgroup, **options)
-        self.until(lambda: self.pool.alive == n)
+        self.until(lambda: self.pool.alive == n and self.notes.complete)
+        self.notes.settled.clear()
+        self.notes.complete.clear()
         return self
 
     def until(self, fact: Callable[[], Any], within: float = 20.0) -> Any:

@@ -55,7 +55,7 @@ def test_the_replacement_is_ready_when_the_last_job_ends_and_gets_no_job_before(
     assert second not in rig.notes.done
     gates[1].touch()
     rig.until(lambda: second in rig.notes.done and rig.pool.alive == 2 and rig.pool.free == 2)
-    assert len(rig.pool.children()) == 2
+    rig.until(lambda: len(rig.pool.children()) == 2)
 
 
 def test_a_standby_that_dies_or_outlives_the_last_job_s_death_is_no_trouble(rig: Rig, tmp_path: Path) -> None:

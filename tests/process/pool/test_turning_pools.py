@@ -11,6 +11,7 @@ import pytest
 
 from tests.process.pool.conftest import Notes, Rig, spec_of
 from workerd.worker.pools import Pools
+from workerd.worker.reloads import Change
 from workerd_pool import Pool, Spec
 
 
@@ -18,14 +19,21 @@ class Reloads:
     """What the daemon's reloads hear."""
 
     def __init__(self) -> None:
-        self.up, self.told = 0, list[Any]()
+        self.told = list[Any]()
+        self.settled_, self.completed, self.serves = list[int](), list[int](), 0
 
-    def succeeded(self, generation: int, tasks: int, gone: Any) -> None:
-        self.up = generation
+    def came_up(self, generation: int, change: Change) -> None:
         self.told.append(generation)
 
-    def failed(self, generation: int, reason: str, traceback: str) -> None:
+    def settled(self, generation: int) -> None:
+        self.settled_.append(generation)
+
+    def complete(self, generation: int) -> None:
+        self.completed.append(generation)
+
+    def failed(self, generation: int, reason: str, traceback: str, serves: int) -> None:
         self.told.append(reason)
+        self.serves = serves
 
 
 class Told(Notes):
@@ -40,7 +48,10 @@ class Told(Notes):
 
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
         super().on_up(generation, table)
-        self._pools.came_up(self._name, generation, [])
+        self._pools.came_up(self._name, generation, Change(0))
+
+    def on_settled(self, generation: int) -> None:
+        self._pools.settled(self._name, generation)
 
     def on_complete(self, generation: int) -> None:
         self._pools.completed(self._name, generation)
@@ -95,6 +106,8 @@ def test_both_take_the_new_code(daemon: Daemon, rig: Rig) -> None:
     daemon.turn(default=spec_of(version=2), video=spec_of(version=2))
     rig.until(lambda: daemon.generations() == {2} and daemon.is_whole())
     assert daemon.reloads.told == [1, 2]
+    rig.until(lambda: daemon.reloads.completed == [1, 2])
+    assert daemon.reloads.settled_ == [1, 2]
 
 
 def test_a_trial_that_fails_in_one_leaves_both_as_they_are(daemon: Daemon, rig: Rig) -> None:
@@ -112,6 +125,7 @@ def test_a_failure_after_the_trial_of_one_brings_both_back(daemon: Daemon, rig: 
     rig.until(lambda: len(daemon.reloads.told) == 3)
     assert daemon.reloads.told[:2] == [1, 2]
     assert daemon.reloads.told[2].startswith("pool video: one of its children: ")
+    assert daemon.reloads.serves == 1
     rig.until(lambda: daemon.generations() == {1} and daemon.is_whole())
     assert [up[-1][1]["version"] for up in (notes.up for notes in daemon.told.values())] == [1, 1]
     # The next one is under a number of its own, in both.

@@ -462,7 +462,7 @@ def test_nothing_of_one_run_is_left_for_the_next(app: App) -> None:
 
 def test_the_table_tells_what_the_supervisor_needs(app: App) -> None:
     app.task(name="t", time_limit=30, acks_late=False, rate_limit="10/m")(lambda: None)
-    row = AppRunner(app).table()["t"]
+    row = AppRunner(app).table()["tasks"]["t"]
     assert set(row) == {*TABLE, "app_time_limit", "app_soft_time_limit"}
     assert (row["time_limit"], row["acks_late"], row["rate_limit"]) == (30, False, "10/m")
     assert (row["acks_on_failure"], row["ignore_result"], row["max_retries"]) == (True, False, 3)
@@ -472,7 +472,7 @@ def test_the_table_tells_what_the_supervisor_needs(app: App) -> None:
 def test_the_settings_limits_stand_beside_a_tasks_own(app: App) -> None:
     app.conf.update(task_time_limit=9, task_soft_time_limit=8)
     app.task(name="own", time_limit=30)(lambda: 1)
-    row = AppRunner(app).table()["own"]
+    row = AppRunner(app).table()["tasks"]["own"]
     assert (row["time_limit"], row["soft_time_limit"]) == (30, None)
     assert (row["app_time_limit"], row["app_soft_time_limit"]) == (9, 8)
 

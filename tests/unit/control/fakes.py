@@ -23,7 +23,8 @@ class FakeDaemon:
     def ask_stop(self, now: bool, timeout: float | None) -> None:
         self.asked.append(("stop", now, timeout))
 
-    def ask_reload(self, done: Callable[[bool, str, str], None]) -> None:
+    def ask_reload(self, done: Callable[[bool, str, str], None], whole: bool = False) -> None:
+        self.asked.append(("reload", whole))
         self.reload_done = done
 
     def ask_restart(self) -> None:

@@ -58,14 +58,27 @@ def test_a_reload_answers_when_the_new_generation_serves(daemon: FakeDaemon) -> 
     assert reply.value == {"message": "generation 2 serves"}
 
 
+def test_a_reload_that_waits_for_older_children_tells_of_them(daemon: FakeDaemon) -> None:
+    reply = ask(daemon, "reload", stream=True, wait=True)
+    assert daemon.asked == [("reload", True)]
+    daemon.tell(event="older", children=1, waiting_for=["proj.add[4f2a]"])
+    daemon.tell(event="link-down", reason="gone")
+    assert [fact["event"] for fact in reply.events] == ["older"]
+
+    daemon.reload_done(True, "generation 2 serves; no older child is left", "")  # type: ignore[misc]
+
+    assert reply.value == {"message": "generation 2 serves; no older child is left"}
+    assert daemon.subscribers == []
+
+
 def test_a_failed_reload_carries_the_apps_traceback(daemon: FakeDaemon) -> None:
     reply = ask(daemon, "reload")
     assert daemon.reload_done is not None
 
-    daemon.reload_done(False, "proj cannot be imported", "Traceback: boom")
+    daemon.reload_done(False, "proj cannot be imported; the old code goes on serving", "Traceback: boom")
 
     assert reply.error is not None and reply.error.exit_code is ExitCode.FAILED
-    assert "goes on serving" in reply.error.hint
+    assert str(reply.error) == "proj cannot be imported; the old code goes on serving"
     assert reply.traceback == "Traceback: boom"
 
 

@@ -118,18 +118,17 @@ def test_a_generation_that_fails_after_its_trial_gives_the_one_before_back() -> 
     generations.begin(None)
     generations.tell(1, {"n": 1}, spawns=True)
     generations.promote()
-    assert not generations.rolling  # there is nobody to exchange
     generations.begin(bad)
     generations.tell(2, {"n": 2}, spawns=False)
     generations.promote()
-    assert (generations.current, generations.previous, generations.rolling) == (2, 1, True)
+    assert (generations.current, generations.previous) == (2, 1)
     assert generations.spawning() == [1]
     assert generations.roll_back() == {"n": 1}
-    assert (generations.current, generations.previous, generations.rolling) == (1, 0, False)
+    assert (generations.current, generations.previous) == (1, 0)
     assert generations.begin(None) == 3
     assert generations.spec(3) is good
     generations.promote()
-    generations.complete()
+    generations.no_way_back()
     assert (generations.current, generations.previous) == (3, 0)
     assert not generations.spawns(1)
 

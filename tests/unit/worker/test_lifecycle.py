@@ -148,6 +148,16 @@ def test_a_reload_asked_for_while_booting_begins_after_the_boot() -> None:
     assert seen == [(), (BeginReload(),)]
 
 
+def test_a_reload_begins_at_once_when_the_boot_waits_for_a_child_that_cannot_start() -> None:
+    life, seen = run(Event.START_FAILING, Event.RELOAD_ASKED, Event.RELOAD_FAILED, Event.RELOAD_ASKED)
+    assert seen == [(), (BeginReload(),), (), (BeginReload(),)]
+    assert life.state is State.BOOTING
+    assert run(Event.STARTED, life=life)[0] == Life(State.RUNNING)
+
+    _, seen = run(Event.RELOAD_ASKED, Event.START_FAILING, Event.START_FAILING)
+    assert seen == [(), (BeginReload(),), ()]
+
+
 def test_after_the_last_request_a_reload_begins_whatever_the_order(rng: random.Random) -> None:
     harmless = [Event.STARTED, Event.RELOAD_DONE, Event.RELOAD_FAILED, Event.GROW_ASKED, Event.DUMP_ASKED]
     for _ in range(50):

@@ -8,6 +8,7 @@ import pytest
 
 from workerd.errors import UsageError
 from workerd.worker.pools import Pools
+from workerd.worker.reloads import Change
 
 
 class FakePool:
@@ -48,15 +49,19 @@ class FakePool:
 
 class FakeReloads:
     def __init__(self) -> None:
-        self.up = 0
         self.told: list[Any] = []
 
-    def succeeded(self, generation: int, tasks: int, gone: list[str]) -> None:
-        self.up = generation
-        self.told.append((generation, tasks, *gone))
+    def came_up(self, generation: int, change: Change) -> None:
+        self.told.append((generation, change.tasks, *change.gone))
 
-    def failed(self, generation: int, reason: str, traceback: str) -> None:
-        self.told.append((generation, reason, traceback))
+    def settled(self, generation: int) -> None:
+        self.told.append(("settled", generation))
+
+    def complete(self, generation: int) -> None:
+        self.told.append(("complete", generation))
+
+    def failed(self, generation: int, reason: str, traceback: str, serves: int) -> None:
+        self.told.append((generation, reason, traceback, serves))
 
 
 class Rig:
@@ -75,7 +80,7 @@ class Rig:
 
     def up(self, name: str, generation: int) -> None:
         self.pools[name].generation = generation  # type: ignore[misc]
-        self.pools.came_up(name, generation, ["proj.old"] if generation > 1 else [])
+        self.pools.came_up(name, generation, Change(2, ["proj.old"] if generation > 1 else []))
 
     def all_up(self, generation: int) -> None:
         for name in self.pools:
@@ -147,7 +152,7 @@ def test_a_first_generation_that_fails_in_one_pool_is_told_once(rig: Rig) -> Non
     rig.pools.failed("video", 1, "no such module", "trace")
     rig.pools.failed("default", 1, "no such module", "trace")
     rig.passed(1, "default")
-    assert rig.reloads.told == [(1, "pool video: no such module", "trace")]
+    assert rig.reloads.told == [(1, "pool video: no such module", "trace", 0)]
     assert rig.asked() == [[("abandon", 1)], []]
 
 
@@ -166,17 +171,18 @@ def test_a_trial_that_fails_in_one_pool_is_over_in_all(rig: Rig) -> None:
     rig.passed(2, "default")
     rig.pools.failed("video", 2, "no such module", "trace")
     assert rig.asked() == [[("abandon", 2)], []]
-    assert rig.reloads.told == [(2, "pool video: no such module", "trace")]
+    assert rig.reloads.told == [(2, "pool video: no such module", "trace", 1)]
 
 
 def test_a_failure_after_the_trial_brings_every_pool_back(rig: Rig) -> None:
     rig.reloading()
     rig.passed(2), rig.all_up(2), rig.pools.completed("default", 2)
     rig.asked(), rig.reloads.told.clear()
-    rig.up("video", 1)  # its pool goes back by itself
+    for name in rig.pools:
+        rig.up(name, 1)
     rig.pools.failed("video", 2, "one of its children", "")
     assert rig.asked() == [[("abandon", 2)], []]
-    assert rig.reloads.told == [(2, "pool video: one of its children", "")]
+    assert rig.reloads.told == [(2, "pool video: one of its children", "", 1)]
 
 
 def test_a_pool_without_a_way_back_is_named(rig: Rig) -> None:
@@ -184,8 +190,9 @@ def test_a_pool_without_a_way_back_is_named(rig: Rig) -> None:
     rig.passed(2), rig.all_up(2)
     rig.reloads.told.clear()
     rig.pools.default.way_back = False  # type: ignore[attr-defined]
+    rig.up("video", 1)
     rig.pools.failed("video", 2, "one of its children", "")
-    assert rig.reloads.told == [(2, "pool video: one of its children; no way back for: default", "")]
+    assert rig.reloads.told == [(2, "pool video: one of its children; no way back for: default", "", 1)]
 
 
 def test_the_way_back_is_kept_until_no_old_child_is_left_in_any_pool(rig: Rig) -> None:
@@ -196,6 +203,16 @@ def test_the_way_back_is_kept_until_no_old_child_is_left_in_any_pool(rig: Rig) -
     assert rig.asked() == [[], []]
     rig.pools.completed("video", 2)
     assert rig.asked() == [[("commit", 2)]] * 2
+
+
+def test_each_stage_is_told_by_the_last_pool_that_reaches_it(rig: Rig) -> None:
+    rig.reloading()
+    rig.passed(2), rig.all_up(2)
+    rig.reloads.told.clear()
+    rig.pools.settled("default", 2), rig.pools.completed("default", 2)
+    assert rig.reloads.told == []
+    rig.pools.settled("video", 2), rig.pools.completed("video", 2)
+    assert rig.reloads.told == [("settled", 2), ("complete", 2)]
 
 
 def test_a_reload_before_the_last_one_is_complete_takes_its_place(rig: Rig) -> None:
@@ -222,7 +239,7 @@ def test_a_pool_alone_is_not_named_in_its_failure() -> None:
     rig = Rig("default").started()
     rig.reload()
     rig.pools.failed("default", 2, "no such module", "")
-    assert rig.reloads.told == [(2, "no such module", "")]
+    assert rig.reloads.told == [(2, "no such module", "", 1)]
 
 
 def test_what_a_pool_tells_of_another_generation_changes_nothing(rig: Rig) -> None:

@@ -1,0 +1,45 @@
+"""Sources: where the app's own code lies, as the files of what is imported tell.
+
+Own is what lies outside the standard library, outside every directory of installed packages, and is not
+workerd itself.  An installed package is not watched, one that is installed as editable is.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+_NOT_OWN = ("workerd", "workerd_pool", "__main__", "__mp_main__")
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def own_sources(modules: Iterable[ModuleType] | None = None) -> list[str]:
+    """Directories of packages, and files of modules that are in none, sorted."""
+    library = tuple(f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib"))
+    found = set()
+    for module in list(sys.modules.values()) if modules is None else modules:
+        name = getattr(module, "__name__", None)
+        if not isinstance(name, str) or name.partition(".")[0] in _NOT_OWN:
+            continue
+        for file in _file(module):
+            if not str(file).startswith(library) and not _INSTALLED & set(file.parts):
+                found.add(str(_root(file)))
+    return sorted(found)
+
+
+def _file(module: ModuleType) -> Iterator[Path]:
+    # An instance in sys.modules may answer any attribute with anything.
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and file.endswith((".py", ".so")) and (path := Path(file).resolve()).is_file():
+        yield path
+
+
+def _root(file: Path) -> Path:
+    """The directory of the outermost regular package that holds it, or the file itself."""
+    root = file
+    while (root.parent / "__init__.py").is_file():
+        root = root.parent
+    return root
