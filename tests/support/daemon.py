@@ -29,7 +29,13 @@ class Workerd:
     """One daemon in ``home`` (short: sockets live below it), and the ``workerd`` command beside it."""
 
     def __init__(
-        self, home: Path, *, app: str = APP, broker: str | None = None, backend: str | None = None
+        self,
+        home: Path,
+        *,
+        app: str = APP,
+        broker: str | None = None,
+        backend: str | None = None,
+        name: str = "main",
     ) -> None:
         self.home, self.app, self.broker, self.backend = home, app, broker, backend
         self.ledger = home / "ledger"
@@ -38,6 +44,7 @@ class Workerd:
             **os.environ,
             "WORKERD_STATE_DIR": str(home / "s"),
             "WORKERD_RUNTIME_DIR": str(home / "r"),
+            "WORKERD_NAME": name,
             "LEDGER": str(self.ledger),
             "PYTHONPATH": str(REPOSITORY),
             "COLUMNS": "120",
