@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
+import redis
 
 from tests.support.brokers import RedisServer
 from tests.support.daemon import Workerd
@@ -36,11 +38,14 @@ def test_the_task_of_a_killed_node_runs_on_another(
         held = app.send_task("ledger.hold", (1, "gate"))
         waiting = app.send_task("ledger.run", (2,), countdown=600)
         eventually(lambda: first.ran("start")[1] == first.status()["tasks"]["scheduled"] == 1)
+        eventually(lambda: [client.hlen(key) for key in client.keys("workerd:deaths:*")] == [1])
         second = node("second")
         first.kill(signal.SIGKILL)
         first.wait()
 
         eventually(lambda: second.ran("start")[1] == 1)
+        # The one that was running is counted, the one that was not is not.
+        assert deaths(client) == Counter({1: 1, None: 1})
         (second.home / "gate").touch()
         assert held.get(timeout=30) == 1
         assert second.logged("Gave back 2 messages of workerd-first-")
@@ -93,6 +98,12 @@ def test_a_node_that_stops_as_it_should_leaves_no_keys_behind(
         left = {key for key in client.scan_iter() if client.ttl(key) == -1}
         assert left == {b"_kombu.binding.celery", b"_kombu.binding_permanent.celery"}
         assert not list(client.scan_iter("workerd:*"))
+
+
+def deaths(client: redis.Redis) -> Counter[int | None]:
+    """How many messages in flight tell of so many deaths."""
+    entries = [json.loads(entry) for entry in client.hvals("unacked")]
+    return Counter(message["headers"].get("x-workerd-deaths") for message, *_ in entries)
 
 
 @pytest.mark.long

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from workerd.delivery.request import Stage
+
 if TYPE_CHECKING:
     from workerd.delivery.request import Request
     from workerd.source.base import Delivery
@@ -114,6 +116,10 @@ class Deaths:
             mark = mark_of(request.delivery)
             if self._tallies.pop(mark, None) is not None and self.memory is not None:
                 self.memory.forget(mark)
+
+    def if_we_die(self, request: Request) -> int:
+        """What another node shall count for it then."""
+        return request.deaths + (request.stage is Stage.RUNNING and not self._calm)
 
     def calm(self) -> None:
         """A stop has begun."""

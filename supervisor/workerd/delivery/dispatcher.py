@@ -166,6 +166,7 @@ class Dispatcher:
     def requeue(self, request: Request) -> None:
         """It has not run, or its run was cut off: it is the next to start here."""
         request.stage = Stage.RESERVED
+        self.settler.note(request)
         request.worker_pid = request.time_start = None
         if request.taken:
             self.takeovers.forget(request)
@@ -179,6 +180,7 @@ class Dispatcher:
     def _take_no_more(self) -> None:
         self.draining = True
         self.deaths.calm()
+        self.settler.note_all()
         if self.settler.source is not None:
             self.settler.source.drain()
         for request in self.table:

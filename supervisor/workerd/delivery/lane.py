@@ -107,6 +107,7 @@ class Lane:
             return False
         self.dispatcher.deaths.began(request)
         request.stage = Stage.RUNNING
+        self.dispatcher.settler.note(request)
         pool.submit(self._job(request))
         return True
 

@@ -76,6 +76,7 @@ class Runs:
         if outcome.runtime is not None:
             lane.prefetch.record(outcome.runtime)
         request.stage = Stage.STORING
+        desk.settler.note(request)
         fate = verdict(outcome, request.options)
         decide = partial(desk.settler.decide, request, fate)
         if outcome.store and desk.results is not None:

@@ -47,6 +47,7 @@ class Settler:
         for request in self.table.in_stage(Stage.SETTLING):
             if request.linked:
                 self._apply(request)
+        self.note_all()
 
     def detach(self) -> list[Request]:
         """The link is lost.  Return the requests that the broker has taken back unstarted."""
@@ -62,6 +63,17 @@ class Settler:
         dropped = self.table.unlink(self.clock.now())
         self.on_settled()
         return dropped
+
+    def note(self, request: Request) -> None:
+        """It has begun or ended to run, or a child has died of it."""
+        if self.source is not None and request.linked and not request.acknowledged:
+            self.source.note(request.delivery, self.deaths.if_we_die(request))
+
+    def note_all(self) -> None:
+        """What is known of everything held here, over a new link or after a change for all."""
+        for request in self.table:
+            if request.stage is Stage.RUNNING or request.deaths:
+                self.note(request)
 
     def decide(self, request: Request, verdict: Verdict) -> None:
         """The request's fate is known: tell the broker as soon as it can be told."""

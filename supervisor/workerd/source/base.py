@@ -115,6 +115,10 @@ class TaskSource(Protocol):
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
         """Move one to ``<queue>.dead`` with the letter, byte for byte, then forget it."""
 
+    def note(self, delivery: Delivery, deaths: int) -> None:
+        """Should this node die, another one that takes this over shall count so many deaths.  Best effort
+        (Redis); nothing where the broker cannot keep it (AMQP)."""
+
     def add_queue(self, group: str, name: str) -> None:
         """Consume one queue more, for ``group``."""
 

@@ -41,7 +41,7 @@ def test_an_owner_is_known_while_it_lives_and_unknown_when_it_has_left(
     ours = node(redis_url, "host:1", lease=30.0).start()
     assert client.smembers("workerd:owners") == {b"host:1"}
     assert 0 < client.pttl(LEASE) <= 30_000
-    assert 0 < client.pttl("workerd:owners") <= inflight.OWNERS_STAY
+    assert 0 < client.pttl("workerd:owners") <= inflight.STAY
     ours.source.close()
     ours.until(lambda: not client.exists(LEASE, "workerd:owners"))
 

@@ -97,6 +97,7 @@ class FakeSource:
     letters: list[Letter] = field(default_factory=list)
     deaths: list[int] = field(default_factory=list)  # of what was given back
     rooms: dict[str, int] = field(default_factory=dict)
+    notes: dict[Any, int] = field(default_factory=dict)
     waiting: list[Done] = field(default_factory=list)  # for the broker's answer
     pending: int = 0
 
@@ -110,6 +111,9 @@ class FakeSource:
 
     def drain(self) -> None:
         self.rooms = dict.fromkeys(self.rooms, 0)
+
+    def note(self, delivery: Delivery, deaths: int) -> None:
+        self.notes[delivery.tag] = deaths
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         self.settled += [delivery.tag for delivery in deliveries]

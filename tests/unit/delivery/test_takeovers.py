@@ -168,3 +168,38 @@ class TestWhatComesBack:
         desk.take(delivery("t2", message("a", publisher_tag="p")))
         assert desk.pool.jobs == []
         assert desk.source.settled == ["t1", "t2"]
+
+
+class TestCounts:
+    """What another node shall count, should this one die."""
+
+    def test_a_run_would_die_with_us_and_one_that_has_ended_would_not(self, desk: Desk) -> None:
+        desk.results.confirm = False
+        desk.take(delivery("t1"))
+        assert desk.source.notes == {"t1": 1}
+        desk.done()
+        assert desk.source.notes == {"t1": 0}
+
+    def test_the_deaths_of_children_count_whether_it_runs_or_waits(self, desk: Desk) -> None:
+        desk.take(delivery("t1"), delivery("t2"))
+        desk.lost()
+        assert desk.source.notes == {"t1": 2, "t2": 1}  # it runs again
+        desk.pool.alive = 1
+        desk.lost()
+        assert desk.source.notes == {"t1": 2, "t2": 1}  # it waits
+
+    def test_what_a_stop_kills_is_not_to_blame(self, desk: Desk) -> None:
+        desk.take(delivery("t1"))
+        desk.dispatcher.drain(lambda: None)
+        assert desk.source.notes == {"t1": 0}
+
+    def test_a_new_link_is_told_again(self, desk: Desk) -> None:
+        desk.take(delivery("t1"))
+        desk.dispatcher.detach()
+        new = FakeSource()
+        desk.dispatcher.attach(new)  # type: ignore[arg-type]
+        assert new.notes == {"t1": 1}
+
+    def test_what_was_acknowledged_early_is_nobody_elses(self, desk: Desk) -> None:
+        desk.take(delivery("t1", message(task="proj.early")))
+        assert desk.source.notes == {}

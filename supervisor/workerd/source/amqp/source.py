@@ -122,6 +122,9 @@ class AmqpSource:
             self._copy(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
         self._finish([delivery], then)
 
+    def note(self, delivery: Delivery, deaths: int) -> None:
+        """The broker takes it back unchanged."""
+
     def add_queue(self, group: str, name: str) -> None:
         if self._link is not None and not self._closed:
             with self._link.guarded():

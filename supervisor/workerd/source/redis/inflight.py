@@ -21,8 +21,8 @@ from workerd.source.redis.scripts import CHUNK, RENEW
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Word
 
-OWNERS_STAY = 86_400_000
-"""Milliseconds after which the set of owners goes, to be made anew by those who live."""
+STAY = 86_400_000
+"""Milliseconds for which the set of owners and the counts of deaths stay when nobody renews them."""
 
 Gone = Callable[[list[str]], object]
 
@@ -72,13 +72,10 @@ class InFlight:
 
     def renew(self) -> None:
         """Push every deadline forward; what others have taken over meanwhile is not made again."""
-        keys = [self._keys.unacked, self._keys.index, self._keys.lease(self._owner.name), self._keys.owners]
-        times: list[Word] = [
-            str(int(self._owner.lease * 1000)),
-            f"{self.score:.3f}",
-            self._owner.name,
-            OWNERS_STAY,
-        ]
+        name = self._owner.name
+        keys = [self._keys.unacked, self._keys.index, self._keys.lease(name)]
+        keys += [self._keys.owners, self._keys.deaths(name)]
+        times: list[Word] = [str(int(self._owner.lease * 1000)), f"{self.score:.3f}", name, STAY]
         tags, asked = list(self._tags), self._clock.now()
         chunks = [tags[start : start + CHUNK] for start in range(0, len(tags) or 1, CHUNK)]
         doubts: list[bool] = []
@@ -91,7 +88,8 @@ class InFlight:
     def release(self) -> None:
         """Nothing is held here any more: others need not wait for the lease to run out."""
         name = self._owner.name
-        self._calls.send([("DEL", self._keys.lease(name)), ("SREM", self._keys.owners, name)])
+        ours = (self._keys.lease(name), self._keys.deaths(name))
+        self._calls.send([("DEL", *ours), ("SREM", self._keys.owners, name)])
 
     def _renewed(self, asked: float, count: int, doubts: list[bool], last: bool, replies: list[Any]) -> None:
         held, here = replies[0]

@@ -70,6 +70,10 @@ class Keys:
         """Set of the owners that have renewed a lease and were not seen to leave."""
         return f"{self.prefix}workerd:owners"
 
+    def deaths(self, owner: str) -> str:
+        """Hash of tags of ``owner``: the deaths to count when its work is taken over."""
+        return f"{self.prefix}workerd:deaths:{owner}"
+
     def lease(self, owner: str) -> str:
         return f"{self.prefix}workerd:lease:{owner}"
 

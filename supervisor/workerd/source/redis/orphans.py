@@ -18,6 +18,7 @@ from workerd.source.base import Delivery
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import batches
 from workerd.source.redis.keys import Keys
+from workerd.source.redis.notes import pairs_of
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.scripts import TAKE
 from workerd.transport.redis import ReplyError
@@ -63,7 +64,8 @@ class Orphans:
         """Give back what ``owner`` has in flight, if its lease is missing; nothing when that is under way."""
         if owner not in self._estates:
             self._estates[owner] = _Estate(owner)
-            self._recovery.all(owner, partial(self._found, self._estates[owner]))
+            counts = ("HGETALL", self._keys.deaths(owner))
+            self._calls.send([counts], partial(self._counted, self._estates[owner]))
 
     def flush(self) -> int:
         """Send all that has been found; return the number of scripts."""
@@ -77,7 +79,12 @@ class Orphans:
             sent += len(moves)
         return sent
 
-    def _found(self, estate: _Estate, deliveries: list[Delivery]) -> None:
+    def _counted(self, estate: _Estate, replies: list[Any]) -> None:
+        self._recovery.all(estate.owner, partial(self._found, estate, pairs_of(replies[0])))
+
+    def _found(self, estate: _Estate, counts: dict[str, int], deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            delivery.deaths = counts.get(delivery.tag, 0)
         estate.moves = [(lists, args) for lists, args, _ in batches(deliveries, self._keys, first=4)]
         estate.left = len(estate.moves)
         if estate.moves:
@@ -106,6 +113,8 @@ class Orphans:
 
     def _end(self, estate: _Estate) -> None:
         del self._estates[estate.owner]
+        if not estate.lives:
+            self._calls.send([("DEL", self._keys.deaths(estate.owner))])
         if estate.taken:
             logger.warning(
                 "Gave back %d messages of %s, whose lease nobody has renewed", estate.taken, estate.owner

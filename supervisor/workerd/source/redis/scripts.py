@@ -149,11 +149,12 @@ return taken
 RENEW = Script(
     _CHECK
     + """
--- KEYS: in flight, its index, the lease, the owners.
--- ARGV: lease in milliseconds, score, the owner, milliseconds for which the owners stay, then tags.
+-- KEYS: in flight, its index, the lease, the owners, the counts of deaths.
+-- ARGV: lease in milliseconds, score, the owner, milliseconds for which the last two stay, then tags.
 -- Answer: 1 when the lease was still there, then how many of the tags are.
 local held = redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1], 'GET')
 if redis.call('SADD', KEYS[4], ARGV[3]) == 1 then redis.call('PEXPIRE', KEYS[4], ARGV[4]) end
+redis.call('PEXPIRE', KEYS[5], ARGV[4])
 local here = 0
 if #ARGV > 4 then
   local scores = {}

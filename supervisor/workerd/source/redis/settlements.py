@@ -18,6 +18,7 @@ from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import batches
 from workerd.source.redis.inflight import Gone, InFlight
 from workerd.source.redis.keys import Keys
+from workerd.source.redis.notes import Notes
 from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
 
 
@@ -35,8 +36,9 @@ class _Move:
 class Settlements:
     """Collects until ``flush``; ``pending`` counts deliveries that the server has not confirmed."""
 
-    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, on_gone: Gone) -> None:
-        self._calls, self._keys, self._inflight, self._on_gone = calls, keys, inflight, on_gone
+    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, notes: Notes, on_gone: Gone) -> None:
+        self._calls, self._keys, self._on_gone = calls, keys, on_gone
+        self._inflight, self._notes = inflight, notes
         self._settled: list[str] = []
         self._thens: list[Done] = []
         self._returned: list[Delivery] = []
@@ -81,6 +83,7 @@ class Settlements:
     def _confirmed(self, tags: Sequence[str], thens: Sequence[Done], replies: list[Any]) -> None:
         self.pending -= len(tags)
         self._inflight.discard(tags)
+        self._notes.forget(tags)
         if gone := replies[0]:
             self._on_gone([tags[place - 1] for place in gone])
         for then in thens:

@@ -28,6 +28,7 @@ from workerd.source.redis.group import Group
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
+from workerd.source.redis.notes import Notes
 from workerd.source.redis.orphans import Orphans
 from workerd.source.redis.owner import Owner, new_prefix
 from workerd.source.redis.pacer import Pacer
@@ -64,7 +65,8 @@ class RedisSource:
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
         self._inflight = InFlight(calls, keys, owner, clock, self._gone)
-        self._settlements = Settlements(calls, keys, self._inflight, self._gone)
+        self._notes = Notes(calls, keys, owner.name, loop)
+        self._settlements = Settlements(calls, keys, self._inflight, self._notes, self._gone)
         self._read = partial(delivery_of, zone=zone)
         self._recovery = Recovery(calls, keys, self._read)
         self._groups: dict[str, Group] = {}
@@ -103,6 +105,7 @@ class RedisSource:
                 self.add_queue(name, queue)
         self._inflight.add(known)
         self._inflight.start(self._loop)
+        self._notes.start(known)
         # Recovery reads the in-flight store; tracking begins after it, so that the store is not tracked.
         self._recover()
         self._link.drain()
@@ -158,6 +161,9 @@ class RedisSource:
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
         self._settlements.put_aside(delivery, letter, then)
         self._pacer.ask()
+
+    def note(self, delivery: Delivery, deaths: int) -> None:
+        self._notes.note(delivery, deaths)
 
     def add_queue(self, group: str, name: str) -> None:
         if self._group(group).looks.add(name):
@@ -252,6 +258,7 @@ class RedisSource:
             self._loop.call_soon(self._hand_over, strangers)
 
     def _gone(self, tags: list[str]) -> None:
+        self._notes.forget(tags)
         if not self._closed:
             self._on_gone(tags)
 
@@ -269,6 +276,7 @@ class RedisSource:
     def _leave(self) -> None:
         self._closed = True
         self._inflight.stop()
+        self._notes.stop()
         self._watch.stop()
         self._pacer.close()
         for timer in self._timers:
