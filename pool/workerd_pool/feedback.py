@@ -56,6 +56,9 @@ class Feedback:
             recycling.worn(child, job, worn)
         recycling.ended(child, seconds, now)
         self._dispatcher.finished(child, job_id, seconds)
+        if worn:
+            # It begins no other job, so there is no mark and none is needed.
+            child.outlet.read_out(job)
         if printed or not child.outlet.at_rest:
             child.outlet.end(job_id, job, printed)
             self._dispatcher.hush(child)

@@ -91,8 +91,8 @@ class Lines:
         data, self._rest = self._rest + data, b""
         position = 0
         for found in _MARK.finditer(data):
-            if (job_id := int(found[1])) in jobs:
-                self._add(data[position : found.start()], jobs[job_id])
+            if (job_id := int(found[1])) in jobs or job_id == START:
+                self._add(data[position : found.start()], jobs.get(job_id))
                 self._end()
                 self.marked.add(job_id)
                 position = found.end()

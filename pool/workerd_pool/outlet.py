@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 FULL = 256 * 1024
 """With so much to be told a child gets no new job."""
-AT_DEATH = 1024 * 1024
-"""What is read of a dead process at once: the largest pipe that a task can make of its own."""
+MOST_AT_ONCE = 1024 * 1024
+"""What is read at most when a process has ended: the largest pipe that a task can make of its own."""
 
 
 class Speaker(Protocol):
@@ -189,14 +189,20 @@ class Outlet:
             if not self._read(pipe, jobs):
                 return
 
-    def bury(self, owner: Job | None, name: str) -> None:
-        """The process is dead, in the middle of ``owner``'s job if that is set."""
+    def read_out(self, owner: Job | None) -> None:
+        """All that is in the pipes now is ``owner``'s."""
         jobs = {} if owner is None else {owner.id: owner}
         for pipe in self._pipes:
-            left = AT_DEATH
+            left = MOST_AT_ONCE
             while left > 0 and pipe.reader >= 0 and (got := self._read(pipe, jobs)):
                 left -= got
             pipe.lines.finish()
+        self._teller.tell(self)
+        self.update()
+
+    def bury(self, owner: Job | None, name: str) -> None:
+        """The process is dead, in the middle of ``owner``'s job if that is set."""
+        self.read_out(owner)
         self._speaker = Gone(self._speaker.pid if self._speaker is not None else 0, name)
         self._teller.leave(self)
         self.update()

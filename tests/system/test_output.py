@@ -8,6 +8,7 @@ from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
 NOISY = "tests.support.apps.noisy"
+CHILD = r"child \d of main:default"
 
 
 def test_what_tasks_print_and_log_is_in_the_log_with_their_name_and_id(start: Start) -> None:
@@ -22,13 +23,13 @@ def test_what_tasks_print_and_log_is_in_the_log_with_their_name_and_id(start: St
         for result in (out, err, log, error):
             assert result.get(timeout=30) is None
     for pattern in (
-        rf"INFO/child \d\] noisy.prints\[{out.id}\]: hello from stdout\n",
-        rf"WARNING/child \d\] noisy.prints\[{err.id}\]: hello from stderr\n",
-        rf"INFO/child \d\] noisy.runs\[{shell.id}\]: no newline\n",
-        rf"WARNING/child \d\] noisy.runs\[{shell.id}\]: \\xff bytes\n",
-        rf"WARNING/child \d\] noisy.logs\[{log.id}\]: mind the gap\n",
-        rf"ERROR/child \d\] noisy.logs\[{error.id}\]: it broke\nTraceback .*\n(  .*\n)+ValueError: deep\n",
-        r"INFO/template of generation 1\] template of generation 1 \(pid \d+\): noisy is imported\n",
+        rf"INFO/{CHILD}\] noisy.prints\[{out.id}\]: hello from stdout\n",
+        rf"WARNING/{CHILD}\] noisy.prints\[{err.id}\]: hello from stderr\n",
+        rf"INFO/{CHILD}\] noisy.runs\[{shell.id}\]: no newline\n",
+        rf"WARNING/{CHILD}\] noisy.runs\[{shell.id}\]: \\xff bytes\n",
+        rf"WARNING/{CHILD}\] noisy.logs\[{log.id}\]: mind the gap\n",
+        rf"ERROR/{CHILD}\] noisy.logs\[{error.id}\]: it broke\nTraceback .*\n(  .*\n)+ValueError: deep\n",
+        r"INFO/template of main:default\] template of main:default \(pid \d+, .*\): noisy is imported\n",
     ):
         assert daemon.logged(pattern), pattern
 

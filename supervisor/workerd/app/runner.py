@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from workerd.app import forked
 from workerd.app.base import App
 from workerd.app.followups import check_supported
 from workerd.app.loader import find_app, import_modules
@@ -149,9 +150,11 @@ class AppRunner:
             return self._refuse(exc)
         if task.track_started:
             self._tell_started(task, request, report)
-        finish = Finish(self.app, task, request)
+        finish, pid = Finish(self.app, task, request), os.getpid()
 
         def shielded(run: Run) -> Run:
+            if os.getpid() != pid:
+                forked.leave(run, f"{task.name}[{request.id}]")
             shield(report)
             return finish(run)
 

@@ -62,7 +62,7 @@ def safe_repr(value: Any) -> str:
     """``repr(value)``, or a stand-in when that itself fails."""
     try:
         return repr(value)
-    except Exception as exc:  # noqa: BLE001 (a task's own class may raise anything here)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 (a task's own class may raise anything here)
         return f"<{type(value).__name__} whose repr raises {type(exc).__name__}>"
 
 

@@ -27,7 +27,7 @@ def test_lines_come_with_their_job_their_stream_and_their_pid(rig: Rig) -> None:
         (1, "stdout", pid, "world"),
         (2, "stderr", pid, "oh no"),
     ]
-    assert rig.notes.lines[0].source == f"child 1 (pid {pid}, generation 1)"
+    assert rig.notes.lines[0].source == f"child 1 of t (pid {pid}, generation 1)"
 
 
 def test_the_lines_of_a_job_are_told_before_its_outcome(rig: Rig) -> None:
@@ -108,8 +108,8 @@ def test_what_a_template_and_a_starting_child_print_carries_their_names(rig: Rig
     (pid,) = rig.pids()
     rig.until(lambda: len(rig.notes.lines) == 3)
     assert {(line.source, line.text) for line in rig.notes.lines if line.job is None} == {
-        (f"template of generation 1 (pid {template['pid']})", "importing"),
-        (f"child 1 (pid {pid}, generation 1)", "starting"),
+        (f"template of t (pid {template['pid']}, generation 1)", "importing"),
+        (f"child 1 of t (pid {pid}, generation 1)", "starting"),
     }
     assert said(rig, 1) == ["at work"]
 
@@ -143,7 +143,7 @@ def test_a_process_that_a_task_leaves_behind_is_heard_and_holds_nothing_up(rig: 
     gate.touch()
     rig.until(lambda: "from behind" in said(rig, None))
     line = next(line for line in rig.notes.lines if line.text == "from behind")
-    assert (line.pid, line.source) == (child, f"child 1 (pid {child}, generation 1)")
+    assert (line.pid, line.source) == (child, f"child 1 of t (pid {child}, generation 1)")
 
 
 def test_a_process_left_behind_does_not_keep_the_pool_from_ending(rig: Rig, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workerd_pool import Job
-from workerd_pool.lines import CONTINUED, LONGEST, Lines, mark
+from workerd_pool.lines import CONTINUED, LONGEST, START, Lines, mark
 
 A, B, C = (Job(number, {}, b"") for number in (1, 2, 3))
 ONE, ALL = {1: A}, {1: A, 2: B, 3: C}
@@ -55,6 +55,13 @@ def test_what_stands_before_a_mark_is_its_jobs_and_what_follows_the_next_ones() 
     assert lines.marked == {1}
     lines.feed(b", still" + mark(2) + mark(3) + b"of nobody\n", ALL)
     assert take(lines) == [(A, "of a"), (B, "of b, still"), (None, "of nobody")]
+
+
+def test_the_mark_of_the_start_counts_also_before_there_is_a_job() -> None:
+    lines = Lines()
+    lines.feed(b"starting" + mark(START) + b"of a\n", ONE)
+    assert lines.marked == {START}
+    assert take(lines) == [(None, "starting"), (A, "of a")]
 
 
 def test_a_mark_of_no_job_is_text() -> None:
