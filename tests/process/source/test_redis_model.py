@@ -1,7 +1,8 @@
 """Random histories of a Redis source against a model that is a few dictionaries.
 
-The model says where each message is: waiting, held by the consumer, finished, or dead.  Whatever happens to
-links and incarnations, each message is in exactly one of these places, and the server agrees.
+The model says where each message is: waiting, held by the consumer or by a neighbour, finished, or dead.
+Whatever happens to links, incarnations and neighbours, each message is in exactly one of these places, and
+the server agrees.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +33,14 @@ QUEUES = ("q", "r")
 PRIORITIES = (0, 3, 5, 9)
 
 
+@dataclass
+class Neighbour:
+    """Another node, and what it holds."""
+
+    node: Node
+    held: list[Delivery]
+
+
 class History(RuleBasedStateMachine):
     """Each rule ends when the server has confirmed it."""
 
@@ -47,6 +57,8 @@ class History(RuleBasedStateMachine):
         self.published = 0
         self.incarnation = 1
         self.node = self.open()
+        self.neighbours: dict[str, Neighbour] = {}
+        self.met = 0
 
     def open(self, predecessors: tuple[str, ...] = ()) -> Node:
         node = Node(self.server.url, f"host:{self.incarnation}", predecessors=predecessors)
@@ -105,6 +117,12 @@ class History(RuleBasedStateMachine):
         self.node.until(lambda: self.node.lost)
         self.node.close()
         self.node = self.open()
+        for owner, neighbour in self.neighbours.items():
+            neighbour.node.until(lambda neighbour=neighbour: neighbour.node.lost)  # type: ignore[misc]
+            neighbour.node.close()
+            neighbour.node = Node(self.server.url, owner)
+            neighbour.node.known = {delivery.tag for delivery in neighbour.held}
+            neighbour.node.start(*QUEUES)
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -132,6 +150,68 @@ class History(RuleBasedStateMachine):
         self.held.clear()
         self.node = self.open(predecessors=(dead,))
 
+    @precondition(lambda self: self.waiting)
+    @rule(room=st.integers(1, 4))
+    def a_neighbour_fetches(self, room: int) -> None:
+        self.met += 1
+        owner = f"neighbour:{self.met}"
+        node = Node(self.server.url, owner).start(*QUEUES)
+        self.neighbours[owner] = Neighbour(node, node.fetch(min(room, len(self.waiting))))
+        node.source.fetch(GROUP, 0)
+        for task_id in node.ids:
+            self.waiting.remove(task_id)
+
+    @precondition(lambda self: self.neighbours)
+    @rule()
+    def a_neighbour_settles(self) -> None:
+        neighbour = next(iter(self.neighbours.values()))
+        neighbour.node.confirmed(neighbour.node.source.settle, neighbour.held)
+        self.finished += ids_of(neighbour.held)
+        neighbour.held = []
+
+    @precondition(lambda self: self.neighbours)
+    @rule()
+    def a_neighbour_that_lives_is_taken_for_dead(self) -> None:
+        self.inherit(next(iter(self.neighbours)))
+
+    @precondition(lambda self: self.neighbours)
+    @rule(at_once=st.booleans())
+    def a_neighbour_dies(self, at_once: bool) -> None:
+        owner, neighbour = self.neighbours.popitem()
+        neighbour.node.source.close()
+        self.client.delete(Keys().lease(owner))
+        if at_once:
+            other = Node(self.server.url, "other:1").start("others")
+            self.inherit(owner, self.node, other)
+            other.close()
+        else:
+            self.inherit(owner)
+        neighbour.node.close()
+        self.waiting += ids_of(neighbour.held)
+
+    @precondition(lambda self: self.neighbours)
+    @rule(end=st.sampled_from(["settle", "give_back", "put_aside"]))
+    def a_neighbour_was_silent_and_says_its_late_word(self, end: str) -> None:
+        owner, neighbour = self.neighbours.popitem()
+        self.client.delete(Keys().lease(owner))
+        self.inherit(owner)
+        self.waiting += ids_of(neighbour.held)
+        for delivery in neighbour.held:
+            if end == "put_aside":
+                neighbour.node.source.put_aside(delivery, letter("late"))
+            else:
+                getattr(neighbour.node.source, end)([delivery])
+        neighbour.node.rest()
+        assert set(neighbour.node.gone) == {delivery.tag for delivery in neighbour.held}
+        neighbour.node.close()
+
+    def inherit(self, owner: str, *nodes: Node) -> None:
+        takers = nodes or (self.node,)
+        for node in takers:
+            node.source._orphans.inherit(owner)  # type: ignore[attr-defined]
+        for node in takers:
+            node.until(lambda node=node: not node.source._orphans.pending)  # type: ignore[misc]
+
     @rule()
     def flush_scripts(self) -> None:
         self.client.script_flush()
@@ -142,7 +222,8 @@ class History(RuleBasedStateMachine):
         waiting = [raw for key in lists for raw in self.client.lrange(key, 0, -1)]
         assert Counter(map(task_id_of, waiting)) == Counter(self.waiting)
         in_flight = self.client.hgetall("unacked")
-        assert {tag.decode() for tag in in_flight} == {delivery.tag for delivery in self.held.values()}
+        held = [*self.held.values(), *(d for each in self.neighbours.values() for d in each.held)]
+        assert {tag.decode() for tag in in_flight} == {delivery.tag for delivery in held}
         assert set(self.client.zrange("unacked_index", 0, -1)) == set(in_flight)
         dead = [
             json.loads(entry)["raw"]
@@ -150,12 +231,18 @@ class History(RuleBasedStateMachine):
             for entry in self.client.lrange(f"{queue}.dead", 0, -1)
         ]
         assert Counter(task_id_of(base64.b64decode(raw)) for raw in dead) == Counter(self.dead)
-        total = len(self.waiting) + len(self.held) + len(self.finished) + len(self.dead)
+        total = len(self.waiting) + len(held) + len(self.finished) + len(self.dead)
         assert total == self.published
 
     def teardown(self) -> None:
+        for neighbour in self.neighbours.values():
+            neighbour.node.close()
         self.node.close()
         self.client.close()
+
+
+def ids_of(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.message.id for delivery in deliveries if delivery.message is not None]
 
 
 def task_id_of(raw: bytes) -> str:
