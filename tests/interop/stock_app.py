@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
@@ -10,6 +13,7 @@ from celery import Celery
 app = Celery("proj", broker=os.environ.get("STOCK_BROKER"), backend=os.environ.get("STOCK_BACKEND"))
 app.conf.broker_connection_retry_on_startup = True
 app.conf.task_default_queue = os.environ.get("STOCK_QUEUE", "celery")
+app.conf.broker_transport_options = json.loads(os.environ.get("STOCK_TRANSPORT", "{}"))
 app.conf.task_queue_max_priority = int(os.environ.get("STOCK_MAX_PRIORITY", "0")) or None
 
 
@@ -50,3 +54,12 @@ def flaky(self: Any) -> int:
 @app.task(name="proj.spawn")
 def spawn() -> str:
     return str(add.delay(1, 1).id)
+
+
+@app.task(name="ledger.hold", acks_late=True)
+def hold(number: int, gate: str) -> str:
+    """As the task of this name in a daemon of ours, but it notes its start beside the gate."""
+    Path(f"{gate}.celery").touch()
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    return f"celery {number}"

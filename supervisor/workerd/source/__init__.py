@@ -39,18 +39,20 @@ def open_source(
     kind = connection.transport.driver_type
     # One broker's library need not be imported for the other's sake.
     if kind == "redis":
-        from workerd.source.redis import RedisSource  # noqa: PLC0415
+        from workerd.source.redis import VISIBILITY, RedisSource  # noqa: PLC0415
         from workerd.source.redis.keys import Keys  # noqa: PLC0415
         from workerd.source.redis.owner import Owner  # noqa: PLC0415
         from workerd.transport.address import address_of_connection  # noqa: PLC0415
 
+        options = connection.transport_options or {}
         return RedisSource(
             address_of_connection(connection),
-            Keys.of_options(connection.transport_options or {}),
+            Keys.of_options(options),
             scope,
             owner=Owner(owner, predecessors, lease, deaths),
             clock=clock,
             zone=zone,
+            visibility=float(options.get("visibility_timeout", VISIBILITY)),
         )
     if kind == "amqp":
         from workerd.source.amqp import AmqpSource  # noqa: PLC0415

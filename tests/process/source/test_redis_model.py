@@ -208,9 +208,9 @@ class History(RuleBasedStateMachine):
     def inherit(self, owner: str, *nodes: Node) -> None:
         takers = nodes or (self.node,)
         for node in takers:
-            node.source._orphans.inherit(owner)  # type: ignore[attr-defined]
+            node.source._others.orphans.inherit(owner)  # type: ignore[attr-defined]
         for node in takers:
-            node.until(lambda node=node: not node.source._orphans.pending)  # type: ignore[misc]
+            node.until(lambda node=node: not node.source._others.orphans.pending)  # type: ignore[misc]
 
     @rule()
     def flush_scripts(self) -> None:

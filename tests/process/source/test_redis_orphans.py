@@ -84,8 +84,8 @@ def test_several_nodes_that_give_back_at_once_double_nothing(
     nodes = [node(redis_url, f"host:{n}", lease=LEASE).start("others") for n in range(3)]
     until(lambda: not client.exists("workerd:lease:dead:1"), *nodes)
     for ours in nodes:
-        ours.source._orphans.inherit("dead:1")  # type: ignore[attr-defined]
-    until(lambda: not any(ours.source._orphans.pending for ours in nodes), *nodes)  # type: ignore[attr-defined]
+        ours.source._others.orphans.inherit("dead:1")  # type: ignore[attr-defined]
+    until(lambda: not any(ours.source._others.orphans.pending for ours in nodes), *nodes)  # type: ignore[attr-defined]
     assert Counter(ids_of(client.lrange("q", 0, -1))) == Counter(f"q0{n:03}" for n in range(5))
     assert not client.exists("unacked", "unacked_index")
 
@@ -107,8 +107,8 @@ def test_an_owner_whose_lease_has_come_back_keeps_everything(
 ) -> None:
     ours = node(redis_url, "host:1", lease=LEASE).start("others")
     client.set("workerd:lease:dead:1", "x")
-    ours.source._orphans.inherit("dead:1")  # type: ignore[attr-defined]
-    until(lambda: not ours.source._orphans.pending, ours)  # type: ignore[attr-defined]
+    ours.source._others.orphans.inherit("dead:1")  # type: ignore[attr-defined]
+    until(lambda: not ours.source._others.orphans.pending, ours)  # type: ignore[attr-defined]
     assert client.hlen("unacked") == 5
     assert b"dead:1" in client.smembers("workerd:owners")
 
@@ -226,14 +226,14 @@ def test_a_watcher_that_was_stopped_itself_begins_anew(
     other = node(redis_url, "other:1", lease=LEASE).start()
     [held] = other.fetch(1)
     watcher = node(redis_url, "host:1", lease=LEASE).start("others")
-    until(lambda: "other:1" in watcher.source._watch._known, watcher, other)  # type: ignore[attr-defined]
+    until(lambda: "other:1" in watcher.source._others.watch._known, watcher, other)  # type: ignore[attr-defined]
     client.delete("workerd:lease:other:1")
-    until(lambda: watcher.source._watch._silences._since, watcher)  # type: ignore[attr-defined]
+    until(lambda: watcher.source._others.watch._silences._since, watcher)  # type: ignore[attr-defined]
     silence(other)  # the watcher does nothing meanwhile
     assert client.exists("workerd:lease:other:1")
     client.delete("workerd:lease:other:1")
     before = client.info("commandstats")["cmdstat_mget"]["calls"]
     until(lambda: client.info("commandstats")["cmdstat_mget"]["calls"] > before, watcher)
-    watcher.until(lambda: not watcher.source._watch._looking)  # type: ignore[attr-defined]
-    assert not watcher.source._orphans.pending  # type: ignore[attr-defined]
+    watcher.until(lambda: not watcher.source._others.watch._looking)  # type: ignore[attr-defined]
+    assert not watcher.source._others.orphans.pending  # type: ignore[attr-defined]
     assert client.hexists("unacked", held.tag)

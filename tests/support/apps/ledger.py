@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -13,6 +14,7 @@ from workerd import App
 from workerd.exceptions import SoftTimeLimitExceeded
 
 app = App("ledger")
+app.conf.update(json.loads(os.environ.get("LEDGER_CONF", "{}")))
 VERSION = os.environ.get("LEDGER_VERSION", "1")
 
 

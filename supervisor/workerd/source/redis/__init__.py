@@ -1,5 +1,5 @@
 """Task queues in Redis and Valkey; ``source`` is the door, everything else stands behind it."""
 
-from workerd.source.redis.source import RedisSource
+from workerd.source.redis.source import VISIBILITY, RedisSource
 
-__all__ = ["RedisSource"]
+__all__ = ["VISIBILITY", "RedisSource"]

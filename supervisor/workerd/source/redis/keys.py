@@ -82,5 +82,9 @@ class Keys:
         member = self.separator.join((queue, "", queue))
         return [(self.prefix + table.format(queue), member) for table in (TABLE, PERMANENT_TABLE)]
 
+    def table(self, exchange: str) -> str:
+        """Set of the bindings of ``exchange``: routing key, pattern and queue, with separators between."""
+        return self.prefix + TABLE.format(exchange)
+
     def _list(self, queue: str, step: int) -> str:
         return f"{self.prefix}{queue}{self.separator}{step}" if step else self.prefix + queue

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from workerd.source.base import Delivery
-from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import batches
-from workerd.source.redis.keys import Keys
 from workerd.source.redis.notes import pairs_of
 from workerd.source.redis.recovery import Recovery
+from workerd.source.redis.returns import Returns
 from workerd.source.redis.scripts import TAKE
-from workerd.transport.redis import ReplyError
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +29,6 @@ class _Estate:
     """What one dead owner has left, and how far we are with it."""
 
     owner: str
-    moves: list[tuple[list[str], list[str | bytes]]] = field(default_factory=list)
-    """Lists and arguments of the scripts, the last messages first."""
     left: int = 0
     """Scripts that are not answered."""
     taken: int = 0
@@ -41,18 +37,11 @@ class _Estate:
 
 
 class Orphans:
-    """``ask`` asks for a round, in which ``flush`` is called; ``done(owner, moved, lives)`` ends one."""
+    """``done(owner, lives)`` ends the work with each."""
 
-    def __init__(
-        self,
-        calls: Calls,
-        keys: Keys,
-        recovery: Recovery,
-        ask: Callable[[], object],
-        done: Callable[[str, int, bool], object],
-    ) -> None:
-        self._calls, self._keys, self._recovery = calls, keys, recovery
-        self._ask, self._done = ask, done
+    def __init__(self, recovery: Recovery, returns: Returns, done: Callable[[str, bool], object]) -> None:
+        self._calls, self._keys = recovery.calls, recovery.keys
+        self._recovery, self._returns, self._done = recovery, returns, done
         self._estates: dict[str, _Estate] = {}
 
     @property
@@ -67,46 +56,22 @@ class Orphans:
             counts = ("HGETALL", self._keys.deaths(owner))
             self._calls.send([counts], partial(self._counted, self._estates[owner]))
 
-    def flush(self) -> int:
-        """Send all that has been found; return the number of scripts."""
-        sent = 0
-        for estate in self._estates.values():
-            moves, estate.moves = estate.moves, []
-            for lists, args in moves:
-                keys = [self._keys.unacked, self._keys.index, self._keys.lease(estate.owner), *lists]
-                answered = partial(self._moved, estate)
-                self._calls.script(TAKE, keys, args, answered, refused=partial(self._refused, estate, lists))
-            sent += len(moves)
-        return sent
-
     def _counted(self, estate: _Estate, replies: list[Any]) -> None:
         self._recovery.all(estate.owner, partial(self._found, estate, pairs_of(replies[0])))
 
     def _found(self, estate: _Estate, counts: dict[str, int], deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             delivery.deaths = counts.get(delivery.tag, 0)
-        estate.moves = [(lists, args) for lists, args, _ in batches(deliveries, self._keys, first=4)]
-        estate.left = len(estate.moves)
-        if estate.moves:
-            self._ask()
-        else:
+        keys = [self._keys.unacked, self._keys.index, self._keys.lease(estate.owner)]
+        for lists, args, _ in batches(deliveries, self._keys, first=4):
+            estate.left += 1
+            self._returns.send(TAKE, [*keys, *lists], args, partial(self._moved, estate))
+        if not estate.left:
             self._end(estate)
 
-    def _moved(self, estate: _Estate, replies: list[Any]) -> None:
-        moved: int = replies[0]
-        estate.lives |= moved < 0
-        estate.taken += max(moved, 0)
-        self._answered(estate)
-
-    def _refused(self, estate: _Estate, lists: list[str], error: ReplyError) -> bool:
-        """A list that is none is no reason to lose the link, over which the other queues are served."""
-        if "WRONGTYPE" not in str(error):  # before 7.0 other words come first
-            return False
-        logger.error("Work of %s in %s cannot be given back: %s", estate.owner, ", ".join(lists), error)
-        self._answered(estate)
-        return True
-
-    def _answered(self, estate: _Estate) -> None:
+    def _moved(self, estate: _Estate, count: int) -> None:
+        estate.lives |= count < 0
+        estate.taken += max(count, 0)
         estate.left -= 1
         if not estate.left:
             self._end(estate)
@@ -119,4 +84,4 @@ class Orphans:
             logger.warning(
                 "Gave back %d messages of %s, whose lease nobody has renewed", estate.taken, estate.owner
             )
-        self._done(estate.owner, estate.taken, estate.lives)
+        self._done(estate.owner, estate.lives)

@@ -31,7 +31,7 @@ class Recovery:
     """Looks through the store page by page; deliveries come in the order of their fetch."""
 
     def __init__(self, calls: Calls, keys: Keys, read: Read) -> None:
-        self._calls, self._keys, self._delivery = calls, keys, read
+        self.calls, self.keys, self.read = calls, keys, read
 
     def pages(self, owner: str, then: Found, end: Callable[[], object] | None = None) -> None:
         """Call ``then`` with each page of what is in flight under ``owner``, as it is at that moment."""
@@ -48,8 +48,8 @@ class Recovery:
         self.pages(owner, found.extend, end)
 
     def _page(self, cursor: str | bytes, pattern: str, then: Found, end: Callable[[], object] | None) -> None:
-        command = ("HSCAN", self._keys.unacked, cursor, "MATCH", pattern, "COUNT", PAGE)
-        self._calls.send([command], partial(self._read, pattern, then, end))
+        command = ("HSCAN", self.keys.unacked, cursor, "MATCH", pattern, "COUNT", PAGE)
+        self.calls.send([command], partial(self._read, pattern, then, end))
 
     def _read(self, pattern: str, then: Found, end: Callable[[], object] | None, replies: list[Any]) -> None:
         cursor, flat = replies[0]
@@ -62,7 +62,7 @@ class Recovery:
                 # Nobody but us writes such tags; what somebody has done by hand is theirs to mend.
                 logger.error("What is in flight as %r cannot be read: %.200r; left as it is", tag, entry)
             else:
-                found.append(self._delivery(tag.decode(), queue, raw))
+                found.append(self.read(tag.decode(), queue, raw))
         found.sort(key=_order)
         then(found)
         if cursor != b"0":

@@ -146,6 +146,28 @@ return taken
 """
 )
 
+RESTORE = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, then lists.
+-- ARGV: score, then tag, numbers of its lists' keys, message, and so on.
+-- Answer: how many were still in flight, with a lower score: one that is delivered again has a new one.
+for i = 3, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+local restored = 0
+for i = 2, #ARGV, 3 do
+  if redis.call('ZADD', KEYS[2], 'XX', 'GT', 'CH', ARGV[1], ARGV[i]) == 1
+    and redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZREM', KEYS[2], ARGV[i])
+    for number in string.gmatch(ARGV[i + 1], '%d+') do
+      redis.call('RPUSH', KEYS[tonumber(number)], ARGV[i + 2])
+    end
+    restored = restored + 1
+  end
+end
+return restored
+"""
+)
+
 RENEW = Script(
     _CHECK
     + """

@@ -22,6 +22,7 @@ from workerd.clock import Clock
 from workerd.errors import UnavailableError
 from workerd.protocol.dead import Letter
 from workerd.source.base import Counted, Delivery, Done
+from workerd.source.redis.backlog import ask_backlog
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import delivery_of
 from workerd.source.redis.group import Group
@@ -29,18 +30,21 @@ from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
 from workerd.source.redis.notes import Notes
-from workerd.source.redis.orphans import Orphans
+from workerd.source.redis.others import Others
 from workerd.source.redis.owner import Owner, new_prefix
 from workerd.source.redis.pacer import Pacer
 from workerd.source.redis.recovery import Recovery
+from workerd.source.redis.returns import Returns
 from workerd.source.redis.settlements import Settlements
-from workerd.source.redis.watch import Watch
 from workerd.transport.address import RedisAddress
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import RedisLink
 
 GAP = 0.002
 """Rest after each script that touches the in-flight store, which makes 500 a second."""
+
+VISIBILITY = 3600.0
+"""kombu's default."""
 
 NET = 1.0
 """Between two looks of an idle node that nothing has woken."""
@@ -60,7 +64,9 @@ class RedisSource:
         owner: Owner,
         clock: Clock,
         zone: tzinfo = UTC,
+        visibility: float = VISIBILITY,
     ) -> None:
+        """``visibility`` is how long Celery's workers may hold a message."""
         self._loop, self._keys, self._owner = loop, keys, owner
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
@@ -71,8 +77,8 @@ class RedisSource:
         self._recovery = Recovery(calls, keys, self._read)
         self._groups: dict[str, Group] = {}
         self._pacer = Pacer(loop, clock, GAP, self._round)
-        self._orphans = Orphans(calls, keys, self._recovery, self._pacer.ask, self._inherited)
-        self._watch = Watch(calls, keys, owner, clock, self._orphans.inherit)
+        self._returns = Returns(calls, self._pacer.ask, self._look_anyway)
+        self._others = Others(self._recovery, self._returns, owner, clock, visibility)
         self._timers: list[Cancelable] = []
         self._recovered = self._closed = self._tracking = False
 
@@ -119,7 +125,7 @@ class RedisSource:
         if self._link.protocol >= 3:
             self._calls.attempt([("CLIENT", "TRACKING", "ON", "NOLOOP")], self._tracked)
         self._recovered = True
-        self._watch.start(self._loop)
+        self._others.start(self._loop)
         self._pacer.ask()
 
     def fetch(self, group: str, room: int) -> None:
@@ -130,9 +136,7 @@ class RedisSource:
             group.fetch(0)
 
     def backlog(self, queues: Sequence[str], then: Counted) -> None:
-        lists = [(queue, name) for queue in queues for name in self._keys.lists(queue)]
-        lengths = [("LLEN", name) for _, name in lists]
-        self._calls.attempt(lengths, partial(_added_up, [queue for queue, _ in lists], then))
+        ask_backlog(self._calls, self._keys, queues, then)
 
     def wait(self) -> None:
         for group in self._groups.values():
@@ -209,7 +213,7 @@ class RedisSource:
         if not self._link.up:  # before start
             return 0
         with self._link.together():
-            scripts = self._settlements.flush() + self._orphans.flush()
+            scripts = self._settlements.flush() + self._returns.flush()
             if self._recovered:
                 scripts += sum([group.look() for group in self._groups.values()])
         return scripts
@@ -244,12 +248,6 @@ class RedisSource:
             self._settlements.give_back(found, None)
             self._settlements.flush()
 
-    def _inherited(self, owner: str, moved: int, lives: bool) -> None:
-        # Should a message of it still be there, its tag names it again.
-        self._watch.forget(owner, gone=not lives)
-        if moved:
-            self._look_anyway()
-
     def _take_over(self, found: list[Delivery]) -> None:
         strangers = [d for d in found if d.tag not in self._inflight and d.tag not in self._known]
         self._inflight.add(delivery.tag for delivery in found)
@@ -277,21 +275,10 @@ class RedisSource:
         self._closed = True
         self._inflight.stop()
         self._notes.stop()
-        self._watch.stop()
+        self._others.stop()
         self._pacer.close()
         for timer in self._timers:
             timer.cancel()
         for group in self._groups.values():
             group.stop()
         self._link.close()
-
-
-def _added_up(queues: list[str], then: Counted, lengths: list[Any]) -> None:
-    """Lists that cannot be read are the fetch's to tell of; here their queue is left out."""
-    counts = dict.fromkeys(queues, 0)
-    for queue, length in zip(queues, lengths, strict=True):
-        if not isinstance(length, int):
-            counts.pop(queue, None)
-        elif queue in counts:
-            counts[queue] += length
-    then(counts)
