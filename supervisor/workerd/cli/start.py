@@ -40,12 +40,13 @@ def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @daemon_options
 @limit_options
 @click.option("--drain-timeout", type=Duration(), help="Longest drain at a stop.  [default: 10m]")
+@click.option("--watch", is_flag=True, help="Reload when the app's own files change.  [extra: dev]")
 @click.option("--dry", is_flag=True, help="Read and check everything as for a start, and start nothing.")
-def command(common: Common, drain_timeout: float | None, dry: bool, **limits: str | None) -> int:
+def command(common: Common, drain_timeout: float | None, watch: bool, dry: bool, **limits: str | None) -> int:
     """Run a daemon in the foreground.
 
     It ends by itself only for an error; stop it with `workerd stop`, Ctrl-C or SIGTERM, which all drain.
     """
-    layers = layers_of(common, **{"drain.timeout": drain_timeout}, **limits)
+    layers = layers_of(common, **{"drain.timeout": drain_timeout, "watch": watch or None}, **limits)
     check_urls(layers.config(), layers.source)
     return run_daemon(layers, dry=dry)

@@ -24,6 +24,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("tasks", _counters(found.get("tasks") or {}))
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
+    yield from _row("watch", ", ".join(found.get("watch") or ()))
     yield from _row("limits", _limits(found.get("limits") or {}))
     if found.get("statedb"):
         yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"

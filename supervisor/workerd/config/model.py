@@ -105,6 +105,8 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Deaths, of children or of the daemon, that a message may cause before it is put aside."""
     memory_budget: int | None = None
     """Bytes for the daemon with its children; 0 for no budget, None for 90 % of the cgroup's limit."""
+    watch: bool = False
+    """Reload when the app's own files change."""
     lease: float = 30.0
     """Seconds that this node's in-flight work on Redis is ours without renewal."""
     drain: Drain = msgspec.field(default_factory=Drain)
@@ -248,6 +250,16 @@ def parse_load(value: Any) -> float:
     return load
 
 
+def parse_flag(value: Any) -> bool:
+    """True or False, from a boolean or the words that people use for one."""
+    word = str(value).strip().lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0"):
+        return False
+    raise ValueError("write true or false")
+
+
 def parse_level(value: Any) -> str:
     """A log level, in lower case."""
     level = str(value).lower()
@@ -272,6 +284,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "autoscale.max_wait": parse_positive_duration,
     "autoscale.window": parse_duration,
     "autoscale.max_load": parse_load,
+    "watch": parse_flag,
     "lease": parse_positive_duration,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,

@@ -27,6 +27,7 @@ from workerd.worker.controller import WorkController
 from workerd.worker.embedded import find_server
 from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
+from workerd.worker.watching import check_installed
 
 if TYPE_CHECKING:
     from workerd.app import App
@@ -92,8 +93,11 @@ def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool
 def try_start(layers: Layers, config: Config) -> int:
     """Read the app, its settings and its steps as a start does; raise what a start would."""
     app = import_app(config.app)
-    if needs_embedded(with_app(layers, app)):
+    settings = with_app(layers, app)
+    if needs_embedded(settings):
         find_server()
+    if settings.watch:
+        check_installed()
     Blueprint(name="Worker", default_steps=WORKER_STEPS, steps=app.steps["worker"]).plan()
     Blueprint(name="Consumer", default_steps=CONSUMER_STEPS, steps=app.steps["consumer"]).plan()
     return ExitCode.OK

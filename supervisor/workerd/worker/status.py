@@ -42,6 +42,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "memory": worker.memory.status(),
         "statedb": worker.statedb.problem,
         "reload": worker.reloads.last,
+        "watch": worker.autoreloader.paths if worker.autoreloader is not None else [],
         "steps": [step.alias for step in worker.steps],
     }
 
