@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
     "docs/tutorial.md",
+    "docs/how-to/reload.md",
     "docs/how-to/pools.md",
     "docs/how-to/limits.md",
     "docs/how-to/memory.md",
