@@ -57,6 +57,7 @@ class Soak:
         self.events = {
             self.load: 8,
             self.scale: 4,
+            self.set_free: 2,
             self.one_more: 1,
             self.one_less: 1,
             self.kill_child: 3,
@@ -103,6 +104,11 @@ class Soak:
 
     def scale(self) -> None:
         done = self.daemon.run("scale", self.rng.choice(list(POOLS)), str(self.rng.randrange(1, 7)))
+        assert done.returncode == 0, done.stderr
+
+    def set_free(self) -> None:
+        """From here on the pool finds its own size."""
+        done = self.daemon.run("scale", self.rng.choice(list(POOLS)), "1-6")
         assert done.returncode == 0, done.stderr
 
     def one_more(self) -> None:

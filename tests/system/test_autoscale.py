@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -51,6 +52,10 @@ def test_what_waits_at_the_broker_is_seen_and_nothing_is_held_here_for_it(start:
         told = "at its upper end; 5 waiting, and no task has ended yet"
         assert found["pools"][0]["autoscale"]["reason"] == told
         assert f"    autoscale: {told}\n" in daemon.run("status").stdout
+
+        daemon.kill(signal.SIGTTIN)  # both ends go up, and the pool finds that it may grow again
+        found = eventually(lambda: (now := pool(daemon))["busy"] == 3 and now)
+        assert (found["lower"], found["upper"], found["wanted"]) == (2, 3, 3)
         gate.touch()
         eventually(lambda: len(daemon.ran()) == 7)
 

@@ -103,9 +103,10 @@ class ScaledPool:
         """For ``status``; None while its size is fixed, and before the first look."""
         if self.sight is None or self.decision is None or not self.enabled:
             return None
-        seen = asdict(self.sight)
-        told = {key: seen[key] for key in ("waiting", "backlog", "task_time", "use")}
-        return {**asdict(self.decision), **told}
+        told = {"waiting": self.sight.waiting, "backlog": self.sight.backlog}
+        times = {"wait": self.decision.wait, "task_time": self.sight.task_time, "use": self.sight.use}
+        rounded = {name: None if value is None else round(value, 4) for name, value in times.items()}
+        return asdict(self.decision) | told | rounded
 
 
 class Autoscaler(StartStopStep):
