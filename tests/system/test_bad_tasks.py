@@ -83,12 +83,24 @@ def test_what_cannot_be_looked_at_is_the_tasks_failure(
     assert daemon.status()["pools"][0]["children"][0]["pid"] == before
 
 
-@pytest.mark.parametrize(("kind", "code"), [("exits", 7), ("raises", 1), ("returns", 0)])
-def test_a_fork_that_comes_back_ends_and_the_task_goes_on(
-    app: App, daemon: Workerd, kind: str, code: int
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("exits", 7, ""),
+        ("raises", 1, "ValueError: in the fork"),
+        ("returns", 0, r"process \d+, which noisy.forks\[.*\] forked, came back from the task; it ends here"),
+    ],
+)
+def test_a_fork_that_comes_back_ends_and_nothing_is_sent_twice(
+    app: App, daemon: Workerd, kind: str, code: int, words: str
 ) -> None:
-    result = app.send_task("noisy.forks", (kind,), link=app.signature("noisy.prints", ("followed",)))
+    callback = app.signature("noisy.prints", (f"once after {kind}",), immutable=True)
+    result = app.send_task("noisy.forks", (kind,), link=callback)
     assert result.get(timeout=60) == [kind, code]
+    assert app.send_task("noisy.size", ("next",)).get(timeout=60) == "next"
+    eventually(lambda: daemon.logged(rf"once after {kind}\n"))
+    assert daemon.text().count(f"once after {kind}\n") == 1
+    assert not words or daemon.logged(rf"noisy.forks\[{result.id}\]: {words}\n")
 
 
 @pytest.mark.parametrize(
