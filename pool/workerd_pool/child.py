@@ -99,6 +99,7 @@ class Child:
         self._prefix = f"workerd[{birth.name}] child {birth.slot}"
         self._pid = os.getpid()
         self._worn = ""
+        self._second, self._since = 0, ""  # the time of day is put into words once a second
         self._written = b""  # the DONE of the last job, sent together with the STARTED of the next one
         self._streams = Streams()
         self._interrupt = Interrupt()
@@ -233,4 +234,7 @@ class Child:
         return Found(worn="what its jobs change cannot be put back")
 
     def _title(self, text: str) -> None:
-        setproctitle(f"{self._prefix} {text} since {time.strftime('%H:%M:%S')}")
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._since = second, time.strftime("%H:%M:%S")
+        setproctitle(f"{self._prefix} {text} since {self._since}")

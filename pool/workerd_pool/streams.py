@@ -12,10 +12,13 @@ import io
 import os
 import sys
 import termios
+from collections.abc import Collection
 
 from workerd_pool.lines import mark
 
 OUT, ERR = 1, 2
+
+_ioctl, _FIONREAD, _NOTHING = fcntl.ioctl, termios.FIONREAD, bytes(4)
 
 
 def set_up() -> None:
@@ -47,23 +50,21 @@ class Streams:
 
     def __init__(self, out: int = OUT, err: int = ERR) -> None:
         self._out, self._err = out, err
-        self._size = bytearray(4)
+        self._unread = bytearray(4)
 
-    def end(self, job_id: int, sound: tuple[int, ...] = (OUT, ERR)) -> int:
+    def end(self, job_id: int, sound: Collection[int] = (OUT, ERR)) -> int:
         """The job has ended: mark that in each pipe that is not empty; their bits, the lowest for stdout.
 
         ``sound`` are the descriptors that are still the pipes.
         """
         flush()
-        out = self._end(self._out, job_id) if OUT in sound else 0
-        return out | (self._end(self._err, job_id) << 1 if ERR in sound else 0)
-
-    def _end(self, fd: int, job_id: int) -> int:
-        if not self._unread(fd):
-            return 0
-        os.write(fd, mark(job_id))
-        return 1
-
-    def _unread(self, fd: int) -> int:
-        fcntl.ioctl(fd, termios.FIONREAD, self._size)
-        return int.from_bytes(self._size, sys.byteorder)
+        marked = 0
+        for bit, fd, target in ((1, self._out, OUT), (2, self._err, ERR)):
+            if target in sound:
+                _ioctl(fd, _FIONREAD, self._unread)
+                if self._unread != _NOTHING:
+                    # An event loop of the job's may have made it non-blocking, which the next job inherits.
+                    os.set_blocking(fd, True)
+                    os.write(fd, mark(job_id))
+                    marked |= bit
+        return marked

@@ -103,6 +103,12 @@ class BadJobs:
         print("into the log")
         return OK
 
+    def does_not_wait(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        # As asyncio's connect_write_pipe does.
+        os.set_blocking(1, False)
+        print("no waiting")
+        return OK
+
     def closes_all(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         os.closerange(0, 1000)
         return OK
