@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 from typing import Any
 
@@ -16,6 +18,11 @@ QUICK = {"WORKERD_AUTOSCALE__WINDOW": "2s"}
 
 def pool(daemon: Workerd, number: int = 0) -> Any:
     return daemon.status()["pools"][number]
+
+
+def seen(daemon: Workerd, number: int = 0) -> Any:
+    """What the autoscaler tells of a pool, once it has looked."""
+    return eventually(lambda: pool(daemon, number)["autoscale"])
 
 
 @pytest.mark.parametrize("broker", ["embedded", "rabbitmq"], indirect=True)
@@ -33,7 +40,7 @@ def test_it_grows_for_what_waits_and_shrinks_when_that_is_done(start: Start, bro
 
     assert daemon.logged(r"Pool default: from \d to 1 slots: (idle|1 slot was enough) for 2 s")
     assert set(daemon.ran("start").values()) == {1}
-    found = eventually(lambda: pool(daemon)["autoscale"]["reason"] == "idle" and pool(daemon)["autoscale"])
+    found = eventually(lambda: (now := seen(daemon))["reason"] == "idle" and now)
     assert (found["target"], found["wait"], found["backlog"]) == (1, 0.0, None)
     assert "    autoscale: idle\n" in daemon.run("status").stdout
 
@@ -46,7 +53,7 @@ def test_what_waits_at_the_broker_is_seen_and_nothing_is_held_here_for_it(start:
         for number in range(7):
             app.send_task("ledger.hold", (number, str(gate)), ignore_result=True)
         eventually(lambda: pool(daemon)["busy"] == 2)
-        found = eventually(lambda: pool(daemon)["autoscale"]["backlog"] == 5 and daemon.status())
+        found = eventually(lambda: seen(daemon)["backlog"] == 5 and daemon.status())
         assert found["tasks"]["running"] == 2
         assert found["tasks"]["reserved"] == 0
         told = "at its upper end; 5 waiting, and no task has ended yet"
@@ -90,13 +97,28 @@ def test_the_memory_budget_holds_its_growth(make: Make) -> None:
         hungry = app.send_task("hungry.hold", (330, str(gate)))
         eventually(lambda: daemon.status()["memory"]["stopped"])
         others = [app.send_task("hungry.hold", (1, str(gate))) for _ in range(3)]
-        eventually(lambda: "held: memory budget" in pool(daemon)["autoscale"]["reason"])
-        found = pool(daemon)
-        assert (found["alive"], found["autoscale"]["backlog"], found["autoscale"]["held"]) == (1, 3, True)
-        assert daemon.logged("Pool default: no more slots than 1, held: memory budget; 3 waiting")
+        found = eventually(lambda: (now := seen(daemon))["backlog"] == 3 and now)
+        assert (found["held"], pool(daemon)["alive"]) == (True, 1)
+        assert found["reason"] == "held: memory budget; 3 waiting, and no task has ended yet"
+        assert daemon.logged(r"Pool default: no more slots than 1, held: memory budget; \d waiting")
         gate.touch()
         assert [result.get(timeout=30) for result in (hungry, *others)] == [330 << 20, *[1 << 20] * 3]
     assert daemon.stop() == 0
+
+
+def test_the_load_of_the_machine_holds_its_growth(start: Start) -> None:
+    # This test's own work is load enough, seen at the latest after the kernel's five seconds.
+    eventually(lambda: sum(range(1_000_000)) and os.getloadavg()[0] >= 0.02)
+    daemon = start(size="1-4", env={"WORKERD_AUTOSCALE__MAX_LOAD": "0.0001"})
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        for number in range(4):
+            app.send_task("ledger.hold", (number, str(gate)), ignore_result=True)
+        found = eventually(lambda: (now := seen(daemon))["held"] and now)
+        assert re.match(r"held: load \d+\.\d on \d+ CPUs; \d waiting", found["reason"])
+        assert found["target"] == pool(daemon)["alive"] == 1
+        gate.touch()
+        eventually(lambda: len(daemon.ran()) == 4)
 
 
 def test_each_pool_has_its_own_goal_and_scale_turns_it_off(start: Start) -> None:
@@ -109,7 +131,7 @@ def test_each_pool_has_its_own_goal_and_scale_turns_it_off(start: Start) -> None
             for number in range(1, 5):
                 app.send_task("ledger.hold", (number, str(gate)), queue=queue, ignore_result=True)
         eventually(lambda: pool(daemon)["busy"] == 4)
-        eventually(lambda: "within 3600 s with 3 waiting" in pool(daemon, 1)["autoscale"]["reason"])
+        eventually(lambda: "within 3600 s with 3 waiting" in seen(daemon, 1)["reason"])
         assert pool(daemon, 1)["wanted"] == 1
 
         assert daemon.run("scale", "patient", "2").returncode == 0
