@@ -31,6 +31,8 @@ class RedisServer(Server):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.port = free_port()
+        self.options: list[str] = []
+        """Of the command line, from the next start on."""
 
     @property
     def url(self) -> str:
@@ -52,7 +54,7 @@ class RedisServer(Server):
     def _launch(self) -> None:
         argv = [_program("redis-server", "redis-server"), "--port", str(self.port)]
         argv += ["--bind", "127.0.0.1", "--dir", str(self.home), "--save", "", "--appendonly", "yes"]
-        self._process = self._run(argv)
+        self._process = self._run([*argv, *self.options])
 
     def _answers(self) -> bool:
         try:

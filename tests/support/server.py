@@ -39,10 +39,12 @@ class Server(ABC):
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Return when clients can connect."""
+    def start(self, *, wait: bool = True) -> None:
+        """Return when clients can connect, or with ``wait=False`` at once."""
         assert not self.running, "the server runs already"
         self._launch()
+        if not wait:
+            return
         try:
             eventually(self._answers_or_died, within=self.patience, every=0.05)
         except BaseException:

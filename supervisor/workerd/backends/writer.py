@@ -32,6 +32,7 @@ from workerd.protocol.states import SUCCESS
 from workerd.transport.address import RedisAddress, address_of_url
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Command, RedisLink, error_in
+from workerd.transport.refusals import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class RedisResultWriter:
     def _written(self, link: RedisLink, result: _Result, replies: list[Any]) -> None:
         error = error_in(replies)
         if error is not None:
-            link.lose(f"{self._address.shown} refused a result: {error}")
+            link.lose(refusal(self._address.shown, error))
         else:
             self._confirm(result)
 

@@ -9,6 +9,9 @@ from typing import Any
 SHOWN = 3
 """Deaths that the table shows of each pool; ``--json`` has more."""
 
+LEAVING = ("draining", "stopping", "killing", "stopped")
+"""States in which the link goes because it should."""
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -26,6 +29,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("reload", found.get("reload"))
     yield from _row("watch", ", ".join(found.get("watch") or ()))
     yield from _row("limits", _limits(found.get("limits") or {}))
+    if found.get("state") not in LEAVING:
+        yield from _link(found.get("link") or {})
     if found.get("statedb"):
         yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"
     pools = found.get("pools") or ()
@@ -58,9 +63,13 @@ def _broker(found: Mapping[str, Any]) -> str:
     text = f"{found.get('broker', '')} ({link.get('state', '?')}".lower()
     if link.get("seconds") is not None:
         text += f" for {span(link['seconds'])}"
-    if link.get("reason"):
-        text += f": {link['reason']}"
     return text + ")"
+
+
+def _link(link: Mapping[str, Any]) -> Iterator[str]:
+    # A daemon that has just begun has no seconds: it has not been without a link yet.
+    if link.get("seconds") is not None and link.get("reason") and link.get("state", "").lower() != "up":
+        yield f"  DEGRADED: no link to the broker, trying again: {link['reason']}"
 
 
 def _counters(tasks: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from workerd.transport.address import RedisAddress
 from workerd.transport.health import DEADLINE, HealthCheck
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.opening import Opening, greeting, hang_up, open_blocking
+from workerd.transport.refusals import refusal
 
 Word = str | bytes | int | float
 Command = tuple[Word, ...]
@@ -198,8 +199,8 @@ class RedisLink:
         if self.protocol == 3 and isinstance(replies[0], ReplyError):
             # A server before 6.0, or one whose ACL refuses HELLO.
             self._greet(2)
-        elif (refusal := error_in(replies[:-1])) is not None:
-            self.lose(f"{self.address.shown} refuses: {refusal}")
+        elif (refused := error_in(replies[:-1])) is not None:
+            self.lose(refusal(self.address.shown, refused))
         else:
             assert self._ready is not None and self._deadline is not None
             self._deadline.cancel()

@@ -97,9 +97,13 @@ def test_limits_that_an_operator_has_set_are_shown() -> None:
 
 
 def test_a_lost_link_is_shown_with_its_reason() -> None:
-    found = STATUS | {"link": {"state": "DOWN", "reason": "refused", "seconds": 2.0}}
+    found = STATUS | {"link": {"state": "down", "reason": "refused", "seconds": 2.0}}
+    told = "  DEGRADED: no link to the broker, trying again: refused"
 
-    assert "  broker   embedded (down for 2s: refused)" in list(lines(found))
+    assert "  broker   embedded (down for 2s)" in list(lines(found))
+    assert told in list(lines(found))
+    assert told not in list(lines(found | {"state": "draining"}))
+    assert told not in list(lines(STATUS | {"link": {"state": "down", "reason": "refused", "seconds": None}}))
 
 
 def test_what_is_not_told_is_left_out() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from workerd.source.redis.scripts import Script
 from workerd.transport.redis import Command, RedisLink, Replies, ReplyError, Word, error_in
+from workerd.transport.refusals import refusal
 
 
 class Calls:
@@ -58,6 +59,6 @@ class Calls:
     def _check(self, then: Callable[[list[Any]], object] | None, replies: list[Any]) -> None:
         error = error_in(replies)
         if error is not None:
-            self.link.lose(f"{self.link.address.shown} refused: {error}")
+            self.link.lose(refusal(self.link.address.shown, error))
         elif then is not None:
             then(replies)

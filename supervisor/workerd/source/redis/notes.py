@@ -83,7 +83,9 @@ class Notes:
             commands.append(("HSET", self._key, *(word for pair in wanted.items() for word in pair)))
             commands.append(("PEXPIRE", self._key, STAY))
         self._written |= wanted
-        self._calls.send(commands)
+        # A server that is out of memory may refuse it, and takes work all the same.
+        if commands:
+            self._calls.attempt(commands)
 
 
 def pairs_of(reply: Any) -> dict[str, int]:
