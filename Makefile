@@ -17,8 +17,11 @@ venv: $(INSTALLED) ## make .venv and install workerd in it, with the embedded br
 demo: $(INSTALLED) ## see it work: every file of Python's library as a task (1 minute, no set-up)
 	@$(BIN)/workerd demo
 
+# Most of these tests wait for a process: three at a time keep two cores busy.  Those of make check have run.
+APART = -n 3 --dist loadfile --ignore tests/unit --ignore tests/contract
+
 test: check brokers ## all tests, with private Redis and RabbitMQ servers (at most 12 minutes)
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(APART)
 
 test-long: check brokers ## the same tests with more rounds, and those that take long
 	@$(BIN)/pytest -q --long --timeout=3600

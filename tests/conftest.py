@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,7 +40,22 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("long", deadline=None, print_blob=True, max_examples=2000)
     settings.load_profile("long" if config.getoption("--long") else "normal")
     config.stash[LEAKS] = LeakCheck()
-    config.stash[SEED] = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
+    # In the environment, because the processes that share a run (pytest -n) are started from this one.
+    seed = os.environ.setdefault("TEST_SEED", str(random.SystemRandom().randrange(2**32)))
+    config.stash[SEED] = int(seed)
+    config.stash[LEFT] = []
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(SharedRun(config))
+
+
+class SharedRun:
+    """What the processes of a shared run (``pytest -n``) have left is a failure of the whole."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._left = config.stash[LEFT]
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._left += getattr(node, "workeroutput", {}).get("left", [])
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -71,10 +87,13 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     check = session.config.stash[LEAKS]
     left = check.wait(within=10.0)
-    if left:
-        kill(left)
+    kill(left)
+    told = [*session.config.stash[LEFT], *map(str, left)]
+    session.config.stash[LEFT] = told
+    if told:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[LEFT] = [str(leftover) for leftover in left]
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left"] = told
     check.close()
 
 

@@ -89,7 +89,7 @@ class Soak:
 
     def over_the_limit(self) -> None:
         number = self.sent.next
-        self.sent.limited[number] = self.app.send_task("ledger.run", (number, 600.0), time_limit=0.5)
+        self.sent.limited[number] = self.app.send_task("ledger.run", (number, 600.0), time_limit=1.5)
 
     def too_much_memory(self) -> None:
         number = self.sent.next
