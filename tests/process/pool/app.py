@@ -316,6 +316,7 @@ def load(arg: bytes) -> Runner:
         raise ImportError("not any more")
     start_threads(options)
     runner = Runner(options)
+    runner.kept.extend([str(number)] for number in range(options.get("objects", 0)))
     if ballast := options.get("ballast"):
         runner.kept.append(bytearray(os.urandom(1024)) * (ballast * 1024))
     return runner
