@@ -141,7 +141,10 @@ class Listener(Protocol):
         """This generation has passed its trial, and waits for ``promote``; of held generations only."""
 
     def on_up(self, generation: int, table: dict[str, Any]) -> None:
-        """This generation is current now: it has passed its trial, or the one after it has failed."""
+        """This generation is current now: it has passed its trial, or the one after it has failed.
+
+        Told again where its template had to be started anew and has imported code with another table.
+        """
 
     def on_settled(self, generation: int) -> None:
         """All its children are there that can be: whoever is left of another generation has a job."""

@@ -54,11 +54,17 @@ class Generations:
         """The recipe of a generation that is known."""
         return self._known[generation].spec
 
-    def tell(self, generation: int, table: dict[str, Any], *, spawns: bool) -> None:
-        """The template has said what this generation can run, and whether it can be forked."""
-        if generation in self._known:
-            known = self._known[generation]
-            known.table, known.spawns = table, spawns
+    def tell(self, generation: int, table: dict[str, Any], *, spawns: bool) -> bool:
+        """The template has said what this generation can run, and whether it can be forked.
+
+        True where that is another table than what the current generation had.
+        """
+        known = self._known.get(generation)
+        if known is None:
+            return False
+        changed = generation == self.current and known.table != table
+        known.table, known.spawns = table, spawns
+        return changed
 
     def spawns(self, generation: int) -> bool:
         """Its children are not forked from a template."""

@@ -276,7 +276,8 @@ class Reconciler:
         generation = template.generation
         self.health.templates.came_up()
         self.note(Happened.TEMPLATE_READY, generation, text=", ".join(threads))
-        self.generations.tell(generation, table, spawns=bool(threads))
+        if self.generations.tell(generation, table, spawns=bool(threads)):
+            self.rollout.renew(table)
         if threads:
             logger.warning(THREADS, generation, ", ".join(threads))
             self.templates.retire(generation)

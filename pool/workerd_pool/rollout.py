@@ -64,6 +64,12 @@ class Rollout:
         """The generation on trial has passed it."""
         self._turn_to(self._generations.promote(), Happened.PROMOTED)
 
+    def renew(self, table: dict[str, Any]) -> None:
+        """The current generation has had to import its code again, which has changed since."""
+        generation = self._generations.current
+        logger.warning("The template of generation %d was started anew, and its code has changed", generation)
+        tell(self._listener.on_up, generation, table)
+
     def passed(self) -> None:
         """The generation on trial has passed it, and waits for the host."""
         if self._generations.passed():

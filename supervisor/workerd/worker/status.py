@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from workerd_pool.death import Deaths
 
 
+RECENT = 20
+"""Entries of a pool's journal in its status."""
+
+
 def status(worker: WorkController) -> dict[str, Any]:
     """The daemon as one mapping; see ``control.daemon`` for its keys."""
     config, now = worker.config, worker.clock.now()
@@ -82,6 +86,10 @@ def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:
         "degraded": pool.degraded,
         "deaths": deaths(pool.deaths, wall_offset),
         "children": [asdict(child) for child in pool.children()],
+        "spawns": pool.info()["spawns"],
+        "journal": [
+            entry.plain() | {"at": round(entry.at + wall_offset, 3)} for entry in pool.journal()[-RECENT:]
+        ],
     }
 
 

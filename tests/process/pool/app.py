@@ -33,7 +33,10 @@ class Runner(BadJobs):
         self.kept: list[bytearray] = []
 
     def table(self) -> dict[str, Any]:
-        return {"version": self.options.get("version", 1), "padding": "x" * self.options.get("padding", 0)}
+        version = self.options.get("version", 1)
+        if path := self.options.get("version_in"):
+            version = int(Path(path).read_text())
+        return {"version": version, "padding": "x" * self.options.get("padding", 0)}
 
     def child_started(self) -> None:
         self.started += 1

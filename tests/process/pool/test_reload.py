@@ -203,6 +203,21 @@ def test_a_reload_survives_the_death_of_its_template(rig: Rig) -> None:
     assert rig.run("echo")[0]["version"] == 1
 
 
+def test_a_template_that_is_started_anew_tells_what_its_code_has_become(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (version := tmp_path / "version").write_text("1")
+    rig.boot(1, version_in=str(version))
+    for number in (1, 2):
+        version.write_text(str(number))
+        before = rig.template_pid()
+        os.kill(before, signal.SIGKILL)
+        rig.until(lambda before=before: rig.template_pids() not in ([], [before]))  # type: ignore[misc]
+        rig.until(lambda: rig.pool.info()["templates"][0]["state"] == "READY")
+    assert [(generation, table["version"]) for generation, table in rig.notes.up] == [(1, 1), (1, 2)]
+    assert "its code has changed" in caplog.text
+
+
 def test_a_reload_under_load_loses_and_repeats_nothing(rig: Rig) -> None:
     rig.boot(3)
     sent: list[int] = []
