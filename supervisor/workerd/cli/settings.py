@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workerd.config import Layers, load_layers
-from workerd.config.model import parse_duration
+from workerd.config.parsers import parse_duration
 from workerd.config.pools import parse_pool
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from workerd.config.model import PARSERS, Config, PoolConfig, dotted, tables
+from workerd.config.model import Config, PoolConfig, dotted, tables
+from workerd.config.parsers import PARSERS
 from workerd.config.pools import POOL_KEYS, PREFIX, check_pools, nested, split_key
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.paths import check_name

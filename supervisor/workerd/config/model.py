@@ -1,29 +1,19 @@
 """The settings of one daemon, typed.
 
-Units: seconds for times; counts for sizes of pools; bytes for memory.  Times may be written with a unit
-("90s", "10m", "2h"), memory must be ("200MB", "1.5GB"; units of 1024).
-Errors: ValueError from the parsers here; ``config.load`` turns it into ConfigError with the place.
+Units: seconds for times; counts for sizes of pools; bytes for memory.  How they are written: ``parsers``.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from workerd.paths import DEFAULT_NAME
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
-
-_DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg])(?:i?b)?", re.IGNORECASE)
-_BYTE_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 DEFAULT_POOL = "default"
 """The name of the pool that every daemon has; its settings stand at the top level."""
@@ -141,152 +131,3 @@ def tables(flat: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[key] = value
     return found
-
-
-def parse_duration(value: Any) -> float:
-    """Seconds, 0 or more and finite, from a number or a text such as ``10m``."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    elif (match := _DURATION.fullmatch(str(value).strip())) is not None:
-        seconds = float(match[1]) * _UNITS[match[2] or "s"]
-    else:
-        raise ValueError("write seconds, or a number with ms, s, m, h or d")
-    if not (seconds >= 0 and math.isfinite(seconds)):
-        raise ValueError("a time must be 0 or more, and finite")
-    return seconds
-
-
-def parse_positive_duration(value: Any) -> float:
-    """As ``parse_duration``, for times without which nothing could ever be in time."""
-    seconds = parse_duration(value)
-    if seconds == 0:
-        raise ValueError("this time must be more than 0")
-    return seconds
-
-
-def parse_limit(value: Any) -> float | None:
-    """Seconds as ``parse_duration``; infinity from ``none`` or 0, None from ``app``."""
-    word = str(value).strip().lower()
-    if word == "app":
-        return None
-    try:
-        seconds = math.inf if word == "none" else parse_duration(value)
-    except ValueError:
-        raise ValueError("write seconds, or a number with ms, s, m, h or d; none, or app") from None
-    return seconds or math.inf
-
-
-def parse_count(value: Any) -> int:
-    """A whole number, 1 or more, from ``3`` or ``"3"``."""
-    if re.fullmatch(r"\d{1,9}", str(value).strip()) is None or int(value) < 1:
-        raise ValueError("write a whole number, 1 or more")
-    return int(value)
-
-
-def parse_count_or_none(value: Any) -> int:
-    """As ``parse_count``, with 0 for no limit."""
-    if str(value).strip() == "0":
-        return 0
-    try:
-        return parse_count(value)
-    except ValueError:
-        raise ValueError("write a whole number, 0 for no limit") from None
-
-
-def parse_bytes(value: Any) -> int:
-    """Bytes from a text such as ``200MB``, in units of 1024; 0 for no limit."""
-    text = str(value).strip()
-    if text == "0":
-        return 0
-    # A bare number is refused: Celery counts it in kB, others in bytes.
-    if (match := _BYTES.fullmatch(text)) is None:
-        raise ValueError("write a number with kB, MB or GB, such as 200MB, or 0 for no limit")
-    return int(float(match[1]) * _BYTE_UNITS[match[2].lower()])
-
-
-def parse_budget(value: Any) -> int | None:
-    """As ``parse_bytes``; None from ``auto``."""
-    if str(value).strip().lower() == "auto":
-        return None
-    try:
-        return parse_bytes(value)
-    except ValueError:
-        raise ValueError("write a number with kB, MB or GB, such as 4GB, 0 for no budget, or auto") from None
-
-
-def parse_size(value: Any) -> tuple[int, int]:
-    """(lower, upper), at most ``MAX_SLOTS``, from ``4``, ``"4"``, ``"2-8"`` or ``[2, 8]``."""
-    if isinstance(value, (list, tuple)) and len(value) == 2:
-        lower, upper = int(value[0]), int(value[1])
-    elif (match := _SIZE.fullmatch(str(value).strip())) is not None:
-        lower, upper = int(match[1]), int(match[2] or match[1])
-    else:
-        raise ValueError("write a number or a range such as 2-8")
-    if not 1 <= lower <= upper:
-        raise ValueError(f"needs 1 <= lower <= upper, not {lower}-{upper}")
-    if upper > MAX_SLOTS:
-        raise ValueError(f"needs {MAX_SLOTS} slots or fewer")
-    return lower, upper
-
-
-def parse_names(value: Any) -> tuple[str, ...]:
-    """A tuple of words from ``"a,b"`` or ``["a", "b"]``; an empty list is the default's way to say none."""
-    if isinstance(value, (list, tuple)):
-        return tuple(str(word).strip() for word in value)
-    names = tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else ()
-    if not names:
-        raise ValueError("write one name or more, with commas between them")
-    return names
-
-
-def parse_load(value: Any) -> float:
-    """A finite number, 0 or more."""
-    try:
-        load = float(value)
-    except (TypeError, ValueError):
-        load = math.nan
-    if not (load >= 0 and math.isfinite(load)):
-        raise ValueError("write a number, 0 or more; 0 for no limit")
-    return load
-
-
-def parse_flag(value: Any) -> bool:
-    """True or False, from a boolean or the words that people use for one."""
-    word = str(value).strip().lower()
-    if word in ("true", "yes", "on", "1"):
-        return True
-    if word in ("false", "no", "off", "0"):
-        return False
-    raise ValueError("write true or false")
-
-
-def parse_level(value: Any) -> str:
-    """A log level, in lower case."""
-    level = str(value).lower()
-    if level not in get_args(LogLevel):
-        raise ValueError(f"write one of {', '.join(get_args(LogLevel))}")
-    return level
-
-
-PARSERS: dict[str, Callable[[Any], Any]] = {
-    "size": parse_size,
-    "queues": parse_names,
-    "broker": parse_names,
-    "max_crashes": parse_count,
-    "time_limit": parse_limit,
-    "soft_time_limit": parse_limit,
-    "max_tasks_per_child": parse_count_or_none,
-    "max_memory_per_child": parse_bytes,
-    "soft_memory_limit": parse_bytes,
-    "memory_limit": parse_bytes,
-    "memory_budget": parse_budget,
-    "boot_timeout": parse_positive_duration,
-    "autoscale.max_wait": parse_positive_duration,
-    "autoscale.window": parse_duration,
-    "autoscale.max_load": parse_load,
-    "watch": parse_flag,
-    "lease": parse_positive_duration,
-    "drain.timeout": parse_duration,
-    "drain.grace": parse_duration,
-    "loglevel": parse_level,
-}

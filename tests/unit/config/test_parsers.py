@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from workerd.config.model import (
-    Config,
-    default_size,
+from workerd.config.model import Config, default_size
+from workerd.config.parsers import (
     parse_budget,
     parse_bytes,
     parse_count,
