@@ -30,6 +30,12 @@ def own_sources(modules: Iterable[ModuleType] | None = None) -> list[str]:
     return sorted(found)
 
 
+def source_of(name: str) -> list[str]:
+    """Where the imported module ``name`` lies, installed or not; empty if it has no file."""
+    module = sys.modules.get(name)
+    return [str(_root(file)) for file in _file(module)] if module is not None else []
+
+
 def _file(module: ModuleType) -> Iterator[Path]:
     # An instance in sys.modules may answer any attribute with anything.
     file = getattr(module, "__file__", None)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workerd.app.sources import own_sources
+from workerd.app.sources import own_sources, source_of
 from workerd.bootsteps import StartStopStep
 from workerd.worker.lifecycle import Event, State
 from workerd.worker.watching import Watcher, check_installed
@@ -46,7 +46,8 @@ class Autoreloader(StartStopStep):
     def start(self, worker: WorkController) -> None:
         if self.watcher is None:
             self.watcher = Watcher(worker.hub, worker.reaper, worker.clock, self.changed)
-            self.watcher.follow(own_sources())
+            # An app that is installed itself is watched where it is installed.
+            self.watcher.follow(own_sources() or source_of(worker.config.app.partition(":")[0]))
             self.watcher.start()
             logger.info("Watching %s", ", ".join(self.watcher.paths) or "nothing: the app has no files")
 

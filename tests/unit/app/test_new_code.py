@@ -16,7 +16,7 @@ from tests.unit.app.mail import memory_app
 from workerd import App, bootsteps
 from workerd.app.marks import changed, marks_of
 from workerd.app.selfcheck import check_app
-from workerd.app.sources import own_sources
+from workerd.app.sources import own_sources, source_of
 from workerd.errors import ConfigError
 
 
@@ -134,6 +134,11 @@ def test_own_sources_are_packages_and_single_files_and_nothing_installed(tmp_pat
         module("builtin", None),
     ]
     assert own_sources(modules) == [str(tmp_path / name) for name in ("proj", "single.py", "space/inner")]
+
+
+def test_an_installed_app_has_a_source_too() -> None:
+    assert source_of("click.core") == [str(Path(click.__file__).parent)]
+    assert source_of("sys") == source_of("no.such.module") == []
 
 
 def test_the_sources_of_this_process_are_these_tests() -> None:

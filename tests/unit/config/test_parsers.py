@@ -13,6 +13,7 @@ from workerd.config.parsers import (
     parse_count,
     parse_count_or_none,
     parse_duration,
+    parse_flag,
     parse_names,
     parse_positive_duration,
     parse_size,
@@ -134,6 +135,20 @@ def test_names_come_as_a_list_or_with_commas(written: object) -> None:
 def test_no_names_at_all_are_refused(written: object) -> None:
     with pytest.raises(ValueError, match="one name or more"):
         parse_names(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "flag"),
+    [(True, True), ("yes", True), ("On", True), ("1", True), (False, False), ("no", False), ("0", False)],
+)
+def test_a_flag_is_a_boolean_or_a_word_for_one(written: object, flag: bool) -> None:
+    assert parse_flag(written) is flag
+
+
+@pytest.mark.parametrize("written", ["", "perhaps", 2, None])
+def test_what_is_no_flag_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="write true or false"):
+        parse_flag(written)
 
 
 def test_an_empty_list_means_the_default() -> None:

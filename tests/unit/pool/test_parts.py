@@ -17,7 +17,9 @@ from workerd_pool.alarm import Alarm
 from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.death import KEPT, Deaths, Reason
 from workerd_pool.generations import Generations
+from workerd_pool.health import Health
 from workerd_pool.interrupt import Interrupt
+from workerd_pool.journal import Entry, Happened, Journal
 from workerd_pool.linux import check_kernel
 
 
@@ -110,6 +112,40 @@ def test_generations_count_up_and_one_that_fails_leaves_the_last_good_recipe() -
     generations.tell(2, {}, spawns=False)
     generations.tell(3, {"n": 3}, spawns=False)
     assert generations.promote() == {"n": 3}
+
+
+def test_a_template_that_comes_again_with_another_table_is_told_apart() -> None:
+    generations = Generations(Spec("a:b"))
+    generations.begin(None)
+    assert not generations.tell(1, {"n": 1}, spawns=False)
+    generations.promote()
+    assert not generations.tell(1, {"n": 1}, spawns=False)
+    assert generations.tell(1, {"n": 2}, spawns=False)
+    assert not generations.tell(7, {"n": 2}, spawns=False)
+
+
+def test_the_journal_keeps_the_last_entries_as_plain_values_too() -> None:
+    journal = Journal(size=2)
+    for number in range(3):
+        journal.add(Entry(float(number), Happened.READY, 1, number, 2, 2, ""))
+    assert [entry.slot for entry in journal] == [1, 2] and len(journal) == 2
+    plain = next(iter(journal)).plain()
+    assert (plain["happened"], plain["at"], plain["ready"]) == ("child ready", 1.0, 2)
+
+
+def test_health_tells_each_reason_once_and_none_while_closing(clock: FakeClock) -> None:
+    told: list[str | None] = []
+    health = Health(clock.now, told.append)
+    health.tell(closing=False)
+    health.child_died("no database", ready=False)
+    health.tell(closing=False), health.tell(closing=False)
+    health.template_died("killed", ready=False)
+    health.tell(closing=False)
+    assert told == ["a start failed, the last: no database", "a start failed, the last: killed"]
+    health.tell(closing=True)
+    health.renew()
+    health.tell(closing=False)
+    assert told[2:] == [None]
 
 
 def test_a_generation_that_fails_after_its_trial_gives_the_one_before_back() -> None:
