@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import IO
 
+from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
@@ -47,3 +54,37 @@ def test_a_task_that_prints_ten_megabytes_loses_no_line_and_holds_nothing_up(sta
     eventually(lambda: len(re.findall(lines, daemon.text())) == 100_000)
     assert [int(found) for found in re.findall(lines, daemon.text())] == list(range(1000)) * 100
     assert all(daemon.logged(rf"other {number}\n") for number in range(20))
+
+
+def test_a_log_that_nobody_reads_stops_the_tasks_that_print_and_nothing_else(
+    make: Callable[..., Workerd],
+) -> None:
+    daemon = make(app=NOISY)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    argv = daemon.argv("-A", NOISY, "start", "--size", "2")
+    daemon.process = subprocess.Popen(argv, env=daemon.env, cwd=daemon.home, stdout=writer, stderr=writer)
+    os.close(writer)
+    daemon.wait_ready()
+    with daemon.client() as app:
+        flood = app.send_task("noisy.floods", (10_000,))
+        # The other child goes on, and so does the daemon.
+        for number in range(5):
+            assert app.send_task("noisy.runs", ("true",)).get(timeout=30) == 0, number
+        assert daemon.status()["ready"]
+        assert flood.state == "PENDING"
+        with daemon.log.open("wb") as log:
+            copying = threading.Thread(target=copy, args=(reader, log))
+            copying.start()
+            assert flood.get(timeout=60) == 10_000
+            assert daemon.stop() == 0
+            copying.join(30)
+    os.close(reader)
+    lines = re.findall(rf"noisy.floods\[{flood.id}\]: (\d{{99}})\n", daemon.text())
+    assert [int(line) for line in lines] == list(range(1000)) * 10
+
+
+def copy(reader: int, into: IO[bytes]) -> None:
+    """Until everybody has closed the other end."""
+    while data := os.read(reader, 65536):
+        into.write(data)

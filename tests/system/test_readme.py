@@ -21,6 +21,7 @@ DOCUMENTS = [
     "docs/how-to/memory.md",
     "docs/how-to/autoscale.md",
     "docs/how-to/dead-letters.md",
+    "docs/how-to/output.md",
 ]
 
 

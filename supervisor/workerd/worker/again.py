@@ -12,6 +12,7 @@ import sys
 from typing import NamedTuple
 
 from workerd.backends.url import shown
+from workerd.worker import logs
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def kept_locks() -> KeptLocks:
 def exec_again() -> None:
     """Replace this process by what it was started as.  Does not return."""
     logger.info("Restarting: %s", " ".join(shown(word) for word in sys.orig_argv))
+    logs.settle()
     logging.shutdown()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

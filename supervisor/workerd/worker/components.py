@@ -14,6 +14,7 @@ from workerd.control.commands import builtin_commands
 from workerd.control.server import ControlServer
 from workerd.paths import control_socket
 from workerd.worker import hub as hubs
+from workerd.worker import logs
 from workerd.worker.autoreloader import Autoreloader
 from workerd.worker.autoscaler import Autoscaler
 from workerd.worker.broker import Broker
@@ -52,9 +53,13 @@ class Hub(StartStopStep):
 
     def start(self, worker: WorkController) -> None:
         worker.hub.add_reader(worker.inbox.fileno(), worker.read_inbox)
+        if (log := logs.stream()) is not None:
+            log.attach(worker.hub, worker.pools.hold_output)
 
     def stop(self, worker: WorkController) -> None:
         worker.hub.remove_reader(worker.inbox.fileno())
+        if (log := logs.stream()) is not None:
+            log.detach()
 
 
 class Timer(Step):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from workerd.config.model import MAX_SLOTS
 from workerd.errors import ExitCode
 from workerd.worker import commands as do
+from workerd.worker import logs
 from workerd.worker.consumer.link import LinkState
 from workerd.worker.lifecycle import Event, State
 from workerd.worker.pool import recipe
@@ -179,7 +180,7 @@ class Conductor:
     @perform.register
     def _(self, command: do.Dump) -> None:
         logger.info("State: %s", json.dumps(status(self.worker), default=str))
-        faulthandler.dump_traceback(file=sys.__stderr__ or 2, all_threads=True)
+        faulthandler.dump_traceback(file=logs.stream() or sys.__stderr__ or 2, all_threads=True)
 
     @perform.register
     def _(self, command: do.Refuse) -> None:

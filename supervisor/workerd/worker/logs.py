@@ -1,4 +1,4 @@
-"""Logging of the supervisor: to stderr, and ``print`` into the log once the daemon runs.
+"""Logging of the supervisor: to stderr, which is never waited for, and ``print`` into the log once it runs.
 
 The app's own set-up is respected: where the root logger has handlers, none is added.
 """
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from workerd.worker.logstream import LogStream
+
 FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 
 
@@ -20,12 +22,26 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.setLevel(level.upper())
     if not root.handlers:
-        handler = logging.StreamHandler()
+        handler = logging.StreamHandler(LogStream())
         handler.setFormatter(logging.Formatter(FORMAT))
         root.addHandler(handler)
     # Their debug lines tell of every frame and lock, which drowns ours.
     for noisy in ("amqp", "kombu", "redis"):
         logging.getLogger(noisy).setLevel(max(root.level, logging.INFO))
+
+
+def stream() -> LogStream | None:
+    """Where the log goes, unless the app has handlers of its own."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.stream, LogStream):
+            return handler.stream
+    return None
+
+
+def settle() -> None:
+    """Write what has not been written yet, for a moment at most: the process ends, or becomes another."""
+    if (log := stream()) is not None:
+        log.settle()
 
 
 class _LineLog(io.TextIOBase):

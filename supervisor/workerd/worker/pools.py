@@ -96,6 +96,11 @@ class Pools(Mapping[str, "NamedPool"]):
         self._turns[generation] = Turn()
         return generation
 
+    def hold_output(self, held: bool) -> None:
+        """While held, what tasks print waits at them."""
+        for pool in self.values():
+            pool.hold_output(held)
+
     def close(self) -> None:
         """Idle children leave now, busy ones after their task."""
         for pool in self.values():

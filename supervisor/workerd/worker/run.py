@@ -50,6 +50,7 @@ def run_daemon(layers: Layers, *, dry: bool = False) -> int:
     logs.set_up(config.loglevel)
     kept = again.kept_locks()
     with ExitStack() as stack:
+        stack.callback(logs.settle)
         lock = NameLock(ensure_dir(runtime_dir(config.name)) / "lock")
         lock.acquire(kept.name)
         stack.callback(lock.release)
