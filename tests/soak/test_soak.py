@@ -67,7 +67,7 @@ def quiet(soak: Soak) -> None:
         for result in results.values():
             eventually(lambda result=result: result.state == "FAILURE", within=60)
     # A template that was killed while the code was broken is tried again after 30 s.
-    eventually(lambda: at_rest(daemon), within=60)
+    eventually(lambda: at_rest(daemon), within=120)  # a spent budget is told for a minute
     account(soak)
     for pool in POOLS:
         assert daemon.run("scale", pool, str(QUIET_SIZE)).returncode == 0
