@@ -56,6 +56,20 @@ def test_the_more_urgent_of_what_waits_runs_first_on_redis(start: Start, redis_u
     assert order_of(daemon) == [100, 0, 3, 6, 9]
 
 
+def test_queues_in_strict_order_are_emptied_one_after_another(start: Start, redis_url: str) -> None:
+    env = {"WORKERD_QUEUE_ORDER": "strict"}
+    daemon = start(broker=redis_url, backend=redis_url, size="1", words=("-Q", "gold,lead"), env=env)
+    with daemon.client() as app:
+        app.send_task("ledger.hold", (100, "gate"), queue="gold")
+        eventually(lambda: daemon.ran("start")[100] == 1)
+        for queue, first in (("gold", 0), ("lead", 10)):
+            for number in range(first, first + 5):
+                app.send_task("ledger.run", (number,), queue=queue, ignore_result=True)
+        (daemon.home / "gate").touch()
+        eventually(lambda: len(daemon.ran()) == 11)
+    assert order_of(daemon) == [100, *range(5), *range(10, 15)]
+
+
 def test_a_daemon_takes_from_its_queues_and_no_others(start: Start, broker: dict[str, str]) -> None:
     daemon = start(**broker, words=("-Q", "sys.one,sys.two"))
     with daemon.client() as app:

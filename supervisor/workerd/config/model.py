@@ -14,6 +14,7 @@ import msgspec
 from workerd.paths import DEFAULT_NAME
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+QueueOrder = Literal["fair", "strict"]
 
 DEFAULT_POOL = "default"
 """The name of the pool that every daemon has; its settings stand at the top level."""
@@ -59,6 +60,9 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Slots of the pool, (lower, upper); equal when the size is fixed."""
     queues: tuple[str, ...] = ()
     """Queues to consume; empty, in the default pool, means the app's, by default ``celery``."""
+    queue_order: QueueOrder = "fair"
+    """``fair``: each queue has its turn; ``strict``: one is served only while those before it are empty.
+    Redis only, and among messages of the same priority."""
     time_limit: float | None = None
     """Seconds that a task may run before its child is killed; infinity for ever, None as the app says."""
     soft_time_limit: float | None = None

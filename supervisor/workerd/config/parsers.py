@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
-from workerd.config.model import MAX_SLOTS, LogLevel
+from workerd.config.model import MAX_SLOTS, LogLevel, QueueOrder
 
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -140,15 +140,33 @@ def parse_flag(value: Any) -> bool:
 
 def parse_level(value: Any) -> str:
     """A log level, in lower case."""
-    level = str(value).lower()
-    if level not in get_args(LogLevel):
-        raise ValueError(f"write one of {', '.join(get_args(LogLevel))}")
-    return level
+    return _one_of(LogLevel, value)
+
+
+def parse_order(value: Any) -> str:
+    """The order in which queues are served, in lower case."""
+    return _one_of(QueueOrder, value)
+
+
+def parse_lease(value: Any) -> float:
+    """As ``parse_duration``; in less than a second no renewal is sure to arrive."""
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise ValueError("a lease must be 1 second or more")
+    return seconds
+
+
+def _one_of(kind: Any, value: Any) -> str:
+    word = str(value).strip().lower()
+    if word not in get_args(kind):
+        raise ValueError(f"write one of {', '.join(get_args(kind))}")
+    return word
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "size": parse_size,
     "queues": parse_names,
+    "queue_order": parse_order,
     "broker": parse_names,
     "max_crashes": parse_count,
     "time_limit": parse_limit,
@@ -163,7 +181,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "autoscale.window": parse_duration,
     "autoscale.max_load": parse_load,
     "watch": parse_flag,
-    "lease": parse_positive_duration,
+    "lease": parse_lease,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,
     "loglevel": parse_level,

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from workerd.clock import Clock, SystemClock
 from workerd.errors import ConfigError
-from workerd.source.base import Deaths, Delivery, TaskSource, counted_in_it
+from workerd.source.base import Delivery, TaskSource
+from workerd.source.owner import Owner
 from workerd.transport.loop import Loop
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
 
-__all__ = ["Delivery", "TaskSource", "open_source"]
+__all__ = ["Delivery", "Owner", "TaskSource", "open_source"]
 
 
 def open_source(
     connection: Connection,
     scope: Loop,
     *,
-    owner: str,
-    predecessors: Sequence[str] = (),
-    lease: float = 30.0,
+    owner: Owner,
     clock: Clock | None = None,
     zone: tzinfo = UTC,
-    deaths: Deaths = counted_in_it,
+    strict: Collection[str] = (),
 ) -> TaskSource:
     """The source for the broker of ``connection``; nothing is connected before ``start``.
 
-    ``owner`` names this incarnation of the daemon in the broker, ``predecessors`` its dead ones;
-    ``lease``, in seconds, is how long what we hold stays ours without a sign of life (Redis only);
-    ``zone`` is that of times in messages that have no offset; ``deaths`` knows what predecessors have
-    left untold when their work is given back.
+    ``zone`` is that of times in messages that have no offset; ``strict`` are the groups whose queues are
+    served in their order, and not in turn (Redis only).
     """
     clock = clock or SystemClock()
     kind = connection.transport.driver_type
@@ -41,7 +38,6 @@ def open_source(
     if kind == "redis":
         from workerd.source.redis import VISIBILITY, RedisSource  # noqa: PLC0415
         from workerd.source.redis.keys import Keys  # noqa: PLC0415
-        from workerd.source.redis.owner import Owner  # noqa: PLC0415
         from workerd.transport.address import address_of_connection  # noqa: PLC0415
 
         options = connection.transport_options or {}
@@ -49,9 +45,10 @@ def open_source(
             address_of_connection(connection),
             Keys.of_options(options),
             scope,
-            owner=Owner(owner, predecessors, lease, deaths),
+            owner=owner,
             clock=clock,
             zone=zone,
+            strict=strict,
             visibility=float(options.get("visibility_timeout", VISIBILITY)),
         )
     if kind == "amqp":

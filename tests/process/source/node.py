@@ -11,7 +11,7 @@ from kombu import Connection
 
 from tests.support.eventually import eventually
 from workerd.protocol.dead import Letter
-from workerd.source import Delivery, TaskSource, open_source
+from workerd.source import Delivery, Owner, TaskSource, open_source
 from workerd.worker.hub import Hub
 from workerd.worker.scope import Scope
 
@@ -34,7 +34,9 @@ class Node:
         self.connection = Connection(
             url, heartbeat=10, transport_options=options.pop("transport_options", {})
         )
-        self.source: TaskSource = open_source(self.connection, self.scope, owner=owner, **options)
+        names = ("predecessors", "lease", "deaths")
+        ours = Owner(owner, **{name: options.pop(name) for name in names if name in options})
+        self.source: TaskSource = open_source(self.connection, self.scope, owner=ours, **options)
         self.got: list[Delivery] = []
         self.lost: list[str] = []
         self.known: set[Any] = set()

@@ -13,6 +13,7 @@ from kombu import Connection
 from tests.process.source.conftest import MakeNode
 from tests.process.source.node import GROUP, envelope, ids_of, letter
 from workerd.errors import UnavailableError
+from workerd.source.redis.keys import Keys
 
 LEVELS = ("q", "q\x06\x163", "q\x06\x166", "q\x06\x169")
 
@@ -107,6 +108,23 @@ def test_two_full_queues_share(node: MakeNode, redis_url: str, client: redis.Red
     for queue in ("q", "r"):
         own = [task_id for task_id in ours.ids if task_id.startswith(queue)]
         assert own == sorted(own)
+
+
+def test_in_strict_order_a_queue_is_served_only_while_those_before_it_are_empty(
+    node: MakeNode, redis_url: str, client: redis.Redis
+) -> None:
+    for queue in ("c", "a", "b"):
+        push(client, *numbered(6, queue), queue=queue)
+    client.lpush(Keys().list_for("c", 9), envelope("late", "c", priority=9))
+    ours = node(redis_url, strict=[GROUP]).start("b", "c", "a")
+    for _ in range(4):
+        ours.fetch(3)
+    push(client, "more", queue="b")
+    ours.fetch(7)
+    in_order = numbered(6, "b") + numbered(6, "c")
+    assert ours.ids == [*in_order, "more", *numbered(6, "a")]
+    ours.fetch(1)
+    assert ours.ids[-1] == "late"  # priorities come before queues
 
 
 def test_an_empty_queue_leaves_its_share_to_the_others(

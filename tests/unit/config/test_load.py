@@ -76,8 +76,12 @@ def test_several_brokers_stay_in_their_order() -> None:
         ('max_crashes = "three"', "setting 'max_crashes' from .* cannot be 'three'; write a whole number"),
         ("max_crashes = 0", "setting 'max_crashes' from .*settings.toml cannot be 0; .* 1 or more"),
         ("size = 99999", "setting 'size' from .*settings.toml cannot be 99999; needs 1000 slots or fewer"),
-        ("lease = 0", "setting 'lease' from .*settings.toml cannot be 0; this time must be more than 0"),
+        ("lease = 0", "setting 'lease' from .*settings.toml cannot be 0; a lease must be 1 second or more"),
         ("boot_timeout = 0", "setting 'boot_timeout' from .*toml cannot be 0; this time must be more than 0"),
+        (
+            'queue_order = "first"',
+            "setting 'queue_order' from .* cannot be 'first'; write one of fair, strict",
+        ),
         ("lease = nan", "setting 'lease' from .*toml cannot be nan; a time must be 0 or more, and finite"),
         ("[drain]\ntimeout = inf", "setting 'drain.timeout' from .* cannot be inf; .* 0 or more, and finite"),
         ("[drain]\ngrace = -1", "setting 'drain.grace' from .* cannot be -1; .* 0 or more, and finite"),

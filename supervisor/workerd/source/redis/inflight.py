@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any
 
 from workerd.clock import Clock
+from workerd.source.owner import Owner
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.keys import Keys
-from workerd.source.redis.owner import Owner
 from workerd.source.redis.scripts import CHUNK, RENEW
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Word

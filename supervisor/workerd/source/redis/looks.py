@@ -22,13 +22,13 @@ Looked = Callable[[list[Delivery], bool], object]
 
 
 class Looks:
-    """One look at a time; the queue that was served first goes to the end of the order."""
+    """One look at a time; unless ``strict``, the queue that was served first goes to the end of the order."""
 
     def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, prefix: str, read: Read) -> None:
         self._calls, self._keys, self._inflight, self._prefix = calls, keys, inflight, prefix
         self._read = read
         self.queues: list[str] = []
-        self.tracking = False
+        self.tracking = self.strict = False
         self.armed = False
         """The lists were empty, and the server or the net will wake us when they are not."""
         self._number = 0
@@ -41,7 +41,7 @@ class Looks:
         if queue in self.queues:
             return False
         # Where it enters must not depend on how the queues were named, or equal nodes serve alike.
-        self.queues.insert(random.randint(0, len(self.queues)), queue)
+        self.queues.insert(len(self.queues) if self.strict else random.randint(0, len(self.queues)), queue)
         self.armed = False
         return True
 
@@ -71,7 +71,8 @@ class Looks:
         names = [name for level in levels for name in level]
         queues = self.queues * len(self._keys.steps)
         args: list[Word] = [asked, f"{self._inflight.score:.3f}", self._prefix, self._number]
-        args += [len(self.queues), *map(tail_of, queues)]
+        # The lists of a level share the room; where there is one list a level, it may have it all.
+        args += [1 if self.strict else len(self.queues), *map(tail_of, queues)]
         keys = [self._keys.unacked, self._keys.index, *names]
         reads: list[Command] = [("EXISTS", *names)] if self.tracking and self._short else []
         took = partial(self._took, asked, self._number, queues, then)
@@ -91,7 +92,7 @@ class Looks:
             for raw in raws:
                 deliveries.append(self._read(f"{self._prefix}{number + len(deliveries)}", queue, raw))
         self._inflight.add(delivery.tag for delivery in deliveries)
-        if deliveries and (served := deliveries[0].queue) in self.queues:
+        if not self.strict and deliveries and (served := deliveries[0].queue) in self.queues:
             self.queues.remove(served)
             self.queues.append(served)
         self._short = len(deliveries) < asked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from workerd.clock import Clock
+from workerd.source.owner import Owner
 from workerd.source.redis.abandoned import Abandoned
 from workerd.source.redis.orphans import Orphans
-from workerd.source.redis.owner import Owner
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.returns import Returns
 from workerd.source.redis.watch import Watch

@@ -22,6 +22,7 @@ from workerd.clock import Clock
 from workerd.errors import UnavailableError
 from workerd.protocol.dead import Letter
 from workerd.source.base import Counted, Delivery, Done
+from workerd.source.owner import Owner
 from workerd.source.redis.backlog import ask_backlog
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.envelopes import delivery_of
@@ -31,7 +32,7 @@ from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
 from workerd.source.redis.notes import Notes
 from workerd.source.redis.others import Others
-from workerd.source.redis.owner import Owner, new_prefix
+from workerd.source.redis.owner import new_prefix
 from workerd.source.redis.pacer import Pacer
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.returns import Returns
@@ -64,9 +65,12 @@ class RedisSource:
         owner: Owner,
         clock: Clock,
         zone: tzinfo = UTC,
+        strict: Collection[str] = (),
         visibility: float = VISIBILITY,
     ) -> None:
-        """``visibility`` is how long Celery's workers may hold a message."""
+        """``strict`` are the groups whose queues are served in their order, and not in turn; ``visibility``
+        is how long Celery's workers may hold a message."""
+        self._strict = strict
         self._loop, self._keys, self._owner = loop, keys, owner
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
@@ -205,7 +209,7 @@ class RedisSource:
             # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
             prefix = new_prefix(self._owner.name)
             looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
-            looks.tracking = self._tracking
+            looks.tracking, looks.strict = self._tracking, name in self._strict
             self._groups[name] = Group(self._loop, looks, self._pacer.ask, self._hand_over)
         return self._groups[name]
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.bootsteps import StartStopStep
-from workerd.source import open_source
+from workerd.source import Owner, open_source
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
@@ -22,16 +22,17 @@ class Tasks(StartStopStep):
         c.task_consumer = None
 
     def start(self, c: Consumer) -> None:
-        identity = c.controller.identity
+        identity, config = c.controller.identity, c.controller.config
+        pools = config.all_pools().items()
         source = open_source(
             c.connection,
             c.hub,
-            owner=identity.owner,
-            predecessors=identity.predecessors,
-            lease=c.controller.config.lease,
+            owner=Owner(
+                identity.owner, identity.predecessors, config.lease, c.controller.dispatcher.deaths.count_of
+            ),
             clock=c.controller.clock,
             zone=c.app.daemon_zone(),
-            deaths=c.controller.dispatcher.deaths.count_of,
+            strict=[name for name, pool in pools if pool.queue_order == "strict"],
         )
         c.task_consumer = source
         if source.survives_link:
