@@ -180,3 +180,17 @@ def test_a_wake_up_that_still_waits_is_given_up_with_the_source(
 
     ours.until(lambda: ours.source._groups[GROUP]._turn)  # type: ignore[attr-defined]
     assert not ours.got  # and the node's close finds no timer
+
+
+def test_an_idle_node_asks_twice_a_second_at_most(
+    node: MakeNode, redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = idle(node(redis_url).start())
+    other = node(redis_url, "host:2").start()  # somebody to watch
+    link, sent = ours.source._link, []  # type: ignore[attr-defined]
+    send = link.send
+    monkeypatch.setattr(link, "send", lambda *args: (sent.append(args), send(*args)))
+    began = time.monotonic()
+    ours.until(lambda: time.monotonic() > began + 3.0)
+    other.turn()
+    assert 2 <= len(sent) <= 2 * (time.monotonic() - began)

@@ -89,6 +89,7 @@ class Notes:
 
 
 def pairs_of(reply: Any) -> dict[str, int]:
-    """The counts in an answer to HGETALL, which is a mapping where the link speaks RESP3."""
+    """The counts in an answer to HGETALL, which is a mapping in RESP3, and null for no hash in Redis 6.2."""
+    reply = reply or ()
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {tag.decode(): int(count) for tag, count in pairs}

@@ -4,8 +4,9 @@ Rules that each of them keeps:
 
 - It never decodes a message: cjson turns ``[]`` into ``{}`` and breaks long integers.
 - It has no command that reads, save where that is rare, because a read makes the declared keys tracked,
-  and then every change of the in-flight store would wake every node.  ``HDEL key ''`` and ``RPOP key 0``
-  stand where a check of a key's type is needed: they fail on a wrong type and change nothing.
+  and then every change of the in-flight store would wake every node.  ``HDEL key ''`` stands where a check
+  of a key's type is needed: it fails on a wrong type and changes nothing.  For a list a probe is pushed and
+  popped (``RPOP key 0`` sees no type before Redis 7.0).
 - Redis does not undo a script that fails half-way, so whatever can fail comes before the first change.
 - Under ``maxmemory`` a script may go on once it has called a command that needs no memory.
 - It unpacks ``CHUNK`` values at most: Lua's stack holds some thousands, and others wait while it runs.
@@ -34,6 +35,16 @@ _CHECK = """
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZREM', KEYS[2], '')
 """
+
+_PROBE = (
+    _CHECK
+    + """
+local function probe(list)
+  redis.call('RPUSH', list, '')
+  redis.call('RPOP', list)
+end
+"""
+)
 
 FETCH = Script(
     _CHECK
@@ -94,11 +105,11 @@ return gone
 )
 
 GIVE_BACK = Script(
-    _CHECK
+    _PROBE
     + """
 -- KEYS: in flight, its index, then lists.  ARGV: tag, number of its list's key, message, and so on.
 -- Answer: as SETTLE's.
-for i = 3, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+for i = 3, #KEYS do probe(KEYS[i]) end
 local gone = {}
 for i = 1, #ARGV, 3 do
   if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
@@ -113,11 +124,11 @@ return gone
 )
 
 PUT_ASIDE = Script(
-    _CHECK
+    _PROBE
     + """
 -- KEYS: in flight, its index, the list of the dead, the names of such queues.  ARGV: tag, entry, queue.
 -- Answer: as SETTLE's.
-redis.call('RPOP', KEYS[3], 0)
+probe(KEYS[3])
 redis.call('SREM', KEYS[4], '')
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return {1} end
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -127,13 +138,24 @@ return {}
 """
 )
 
+LEASES = Script(
+    """
+-- ARGV: leases.  They are not declared, so that they are not tracked: else each renewal would wake every
+-- node, and Redis before 7.0 puts the news of one that has expired into the middle of the answer.
+-- Answer: 1 for each that is there, 0 for each that is not.
+local found = {}
+for i = 1, #ARGV do found[i] = redis.call('EXISTS', ARGV[i]) end
+return found
+"""
+)
+
 TAKE = Script(
-    _CHECK
+    _PROBE
     + """
 -- KEYS: in flight, its index, the owner's lease, then lists.  ARGV: as GIVE_BACK's.
 -- Answer: how many were still in flight; -1 when the owner lives after all.  It reads, but few run it.
 if redis.call('EXISTS', KEYS[3]) == 1 then return -1 end
-for i = 4, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+for i = 4, #KEYS do probe(KEYS[i]) end
 local taken = 0
 for i = 1, #ARGV, 3 do
   if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
@@ -147,12 +169,12 @@ return taken
 )
 
 RESTORE = Script(
-    _CHECK
+    _PROBE
     + """
 -- KEYS: in flight, its index, then lists.
 -- ARGV: score, then tag, numbers of its lists' keys, message, and so on.
 -- Answer: how many were still in flight, with a lower score: one that is delivered again has a new one.
-for i = 3, #KEYS do redis.call('RPOP', KEYS[i], 0) end
+for i = 3, #KEYS do probe(KEYS[i]) end
 local restored = 0
 for i = 2, #ARGV, 3 do
   if redis.call('ZADD', KEYS[2], 'XX', 'GT', 'CH', ARGV[1], ARGV[i]) == 1

@@ -19,6 +19,7 @@ from workerd.source.owner import Owner
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.owner import owner_of
+from workerd.source.redis.scripts import LEASES
 from workerd.source.redis.silences import Silences
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Command
@@ -60,13 +61,13 @@ class Watch:
             return
         self._looking = True
         watched, keys = sorted(self._known), self._keys
-        commands: list[Command] = [
+        others: list[Command] = [
             ("SMEMBERS", keys.owners),
             ("ZSCAN", keys.index, self._cursor, "COUNT", PAGE),
         ]
-        if watched:
-            commands.append(("MGET", *(keys.lease(owner) for owner in watched)))
-        self._calls.send(commands, partial(self._looked, self._clock.now(), watched))
+        leases = [keys.lease(owner) for owner in watched]
+        looked = partial(self._looked, self._clock.now(), watched)
+        self._calls.script(LEASES, [], leases, looked, others)
 
     def forget(self, owner: str, *, gone: bool) -> None:
         """Watch this one from the beginning, if it is met again; ``gone`` strikes it from the set."""
@@ -77,9 +78,8 @@ class Watch:
 
     def _looked(self, asked: float, watched: list[str], replies: list[Any]) -> None:
         self._looking = False
-        members, (self._cursor, page), *found = replies
-        leases = found[0] if found else []
-        missing = [owner for owner, lease in zip(watched, leases, strict=True) if lease is None]
+        leases, members, (self._cursor, page) = replies
+        missing = [owner for owner, there in zip(watched, leases, strict=True) if not there]
         dead = self._silences.seen(asked, self._clock.now(), missing)
         owners = {owner_of(tag.decode(errors="replace")) for tag in page[::2]}
         owners |= {member.decode(errors="replace") for member in members}
