@@ -7,7 +7,7 @@ class FakeClock:
     """Satisfies ``workerd.clock.Clock``.  Units: seconds."""
 
     def __init__(self, now: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
-        self._now, self._wall = now, wall
+        self._now, self._wall, self._suspended = now, wall, 0.0
 
     def now(self) -> float:
         return self._now
@@ -15,7 +15,15 @@ class FakeClock:
     def wall(self) -> float:
         return self._wall
 
+    def boottime(self) -> float:
+        return self._now + self._suspended
+
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass on both clocks."""
         self._now += seconds
+        self._wall += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps for so long."""
+        self._suspended += seconds
         self._wall += seconds

@@ -39,7 +39,7 @@ class Settler:
     def sure(self) -> bool:
         """True while no other node can have taken over what is held here."""
         until = self.source.sure_until if self.source is not None else self._sure_until
-        return self.clock.now() < until
+        return self.clock.boottime() < until
 
     def attach(self, source: TaskSource) -> None:
         """A new link is up: send again what the last one did not confirm."""

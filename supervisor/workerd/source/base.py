@@ -65,7 +65,7 @@ class TaskSource(Protocol):
 
     @property
     def sure_until(self) -> float:
-        """The monotonic time until which no other node can have taken over what is held here (Redis); the
+        """Until when no other node can have taken over what is held here (Redis), by ``Clock.boottime``; the
         loss of the link changes nothing about it.  Infinity where the broker takes it back then (AMQP)."""
 
     @property

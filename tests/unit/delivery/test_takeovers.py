@@ -137,6 +137,12 @@ class TestUnsure:
         gone(desk)
         assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t1]", "proj.add[id-t2]"]
 
+    def test_a_machine_that_slept_is_not_sure_though_its_own_time_stood_still(self, desk: Desk) -> None:
+        desk.source.sure_until = desk.clock.boottime() + 30
+        desk.clock.suspend(30)
+        desk.take(delivery("t1"))
+        assert desk.pool.jobs == []
+
     def test_a_lost_link_leaves_the_lease_as_it_was(self, desk: Desk) -> None:
         desk.source.sure_until = desk.clock.now() + 30
         desk.take(delivery("t1"), delivery("t2"), delivery("t3"), delivery("t4"))

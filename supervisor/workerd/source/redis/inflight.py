@@ -3,7 +3,7 @@
 Each renewal tells whether the lease had run out meanwhile, and whether a tag is missing.  Others may
 have taken work over then, so every tag is looked for before anything counts as ours again.
 
-Units: seconds; scores are Unix time, ``sure_until`` is of the monotonic clock.
+Units: seconds; scores are Unix time, ``sure_until`` is of ``Clock.boottime``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class InFlight:
         keys = [self._keys.unacked, self._keys.index, self._keys.lease(name)]
         keys += [self._keys.owners, self._keys.deaths(name)]
         times: list[Word] = [str(int(self._owner.lease * 1000)), f"{self.score:.3f}", name, STAY]
-        tags, asked = list(self._tags), self._clock.now()
+        tags, asked = list(self._tags), self._clock.boottime()
         chunks = [tags[start : start + CHUNK] for start in range(0, len(tags) or 1, CHUNK)]
         doubts: list[bool] = []
         for chunk in chunks:
@@ -120,7 +120,7 @@ class InFlight:
         self._sure(asked, gone)
 
     def _sure(self, asked: float, gone: list[str]) -> None:
-        was_sure = self._clock.now() < self.sure_until
+        was_sure = self._clock.boottime() < self.sure_until
         self.sure_until = max(self.sure_until, asked + self._owner.lease)
         if gone or not was_sure:
             self._on_gone(gone)

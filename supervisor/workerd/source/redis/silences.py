@@ -4,7 +4,7 @@ A lease's silence counts only while the broker was up and we were awake: two loo
 apart prove nothing about the time between them, so every count begins anew.  Whoever uses this begins
 with nothing on each link.
 
-Units: seconds of the monotonic clock.
+Units: seconds of ``Clock.boottime``.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Watch:
             ("ZSCAN", keys.index, self._cursor, "COUNT", PAGE),
         ]
         leases = [keys.lease(owner) for owner in watched]
-        looked = partial(self._looked, self._clock.now(), watched)
+        looked = partial(self._looked, self._clock.boottime(), watched)
         self._calls.script(LEASES, [], leases, looked, others)
 
     def forget(self, owner: str, *, gone: bool) -> None:
@@ -80,7 +80,7 @@ class Watch:
         self._looking = False
         leases, members, (self._cursor, page) = replies
         missing = [owner for owner, there in zip(watched, leases, strict=True) if not there]
-        dead = self._silences.seen(asked, self._clock.now(), missing)
+        dead = self._silences.seen(asked, self._clock.boottime(), missing)
         owners = {owner_of(tag.decode(errors="replace")) for tag in page[::2]}
         owners |= {member.decode(errors="replace") for member in members}
         self._known |= {owner for owner in owners if owner is not None} - {self._own}
