@@ -112,6 +112,11 @@ class Workerd:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def degraded(self) -> str:
+        """The first line of ``workerd status`` that says what is wrong; empty when nothing is."""
+        lines = self.run("status").stdout.splitlines()
+        return next((line for line in lines if "DEGRADED" in line), "")
+
     def wait_ready(self) -> None:
         def ready() -> bool:
             assert self.process is not None

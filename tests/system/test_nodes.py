@@ -48,7 +48,7 @@ def test_the_task_of_a_killed_node_runs_on_another(
         assert deaths(client) == Counter({1: 1, None: 1})
         (second.home / "gate").touch()
         assert held.get(timeout=30) == 1
-        assert second.logged("Gave back 2 messages of workerd-first-")
+        assert second.logged("Gave back 2 of the messages of workerd-first-")
         assert second.status()["tasks"]["scheduled"] == 1
         assert waiting.state == "PENDING"
 

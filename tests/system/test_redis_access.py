@@ -125,3 +125,23 @@ def test_a_user_without_a_right_is_told_which(
         finally:
             client.execute_command("ACL", "DELUSER", "workerd")
             client.execute_command("ACL", "LOG", "RESET")
+
+
+def test_a_wrong_password_is_told_and_tried_again(
+    make: Callable[..., Workerd], redis_url: str, redis_server: RedisServer
+) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "workerd", *rights())
+        try:
+            daemon = make(broker=redis_url.replace("redis://", "redis://workerd:ANOTHER@"))
+            daemon.start(ready=False)
+            shown = eventually(daemon.degraded)
+            assert "invalid username-password pair" in shown
+            assert "ANOTHER" not in shown + daemon.text()
+            client.execute_command("ACL", "SETUSER", "workerd", ">ANOTHER")
+            daemon.wait_ready()
+            assert daemon.degraded() == ""
+            assert daemon.stop() == 0
+        finally:
+            client.execute_command("ACL", "DELUSER", "workerd")
+            client.execute_command("ACL", "LOG", "RESET")

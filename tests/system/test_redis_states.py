@@ -53,14 +53,14 @@ def test_a_redis_that_takes_no_changes_is_told_and_waited_for(
         held = app.send_task("ledger.hold", (1, "gate"))
         eventually(lambda: daemon.ran("start")[1] == 1)
         state(client, True)
-        shown = eventually(lambda: degraded(daemon))
+        shown = eventually(daemon.degraded)
         assert f"trying again: {server.url} {words}" in shown
         (daemon.home / "gate").touch()
         eventually(lambda: daemon.ran()[1] == 1)
         state(client, False)
         assert held.get(timeout=60) == 1
         assert app.send_task("ledger.run", (2,)).get(timeout=60) == 2
-        eventually(lambda: not degraded(daemon))
+        eventually(lambda: not daemon.degraded())
     assert daemon.text().count("Connection to the broker lost") == 1
     assert daemon.ran("start") == {1: 1, 2: 1}
 
@@ -72,7 +72,7 @@ def test_a_redis_without_memory_still_gives_out_its_work(start: Start, server: R
         client.config_set("maxmemory", "1")
         eventually(lambda: len(daemon.ran()) == len(sent))
         eventually(lambda: not client.exists("unacked", "celery"))
-    assert not degraded(daemon)
+    assert not daemon.degraded()
     assert daemon.status()["link"]["restarts"] == 0
 
 
@@ -90,13 +90,7 @@ def test_a_redis_that_is_still_loading_is_waited_for(
     server.start(wait=False)
     daemon = make(broker=server.url)
     daemon.start(ready=False)
-    shown = eventually(lambda: degraded(daemon), within=60)
+    shown = eventually(daemon.degraded, within=60)
     assert "is loading" in shown
     daemon.wait_ready()
     assert daemon.stop() == 0
-
-
-def degraded(daemon: Workerd) -> str:
-    """The line of ``workerd status`` that says what is wrong."""
-    lines = daemon.run("status").stdout.splitlines()
-    return next((line for line in lines if "DEGRADED" in line), "")

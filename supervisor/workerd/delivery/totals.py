@@ -19,7 +19,7 @@ class Totals:
     """Messages and runs.
 
     ``cut_off`` counts runs that ended with their child's death, ``interrupted`` those that a stop has cut
-    off and given back.
+    off and given back, ``repeated`` deliveries that came again and runs that another node runs too.
     """
 
     received: int = 0

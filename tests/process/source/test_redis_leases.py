@@ -89,6 +89,19 @@ def test_an_end_that_comes_too_late_tells_what_is_gone(
     assert client.llen("q.dead") == (2 if end == "put_aside" else 0)
 
 
+def test_what_is_gone_is_told_before_its_end_counts_as_confirmed(
+    node: MakeNode, redis_url: str, client: redis.Redis
+) -> None:
+    push(client, "a")
+    ours = node(redis_url).start()
+    held = ours.fetch(1)
+    take(client, held[0].tag)
+    known: list[list[str]] = []
+    ours.source.settle(held, lambda: known.append(list(ours.gone)))
+    ours.rest()
+    assert known == [[held[0].tag]]
+
+
 def test_a_renewal_after_the_lease_had_run_out_looks_for_everything(
     node: MakeNode, redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

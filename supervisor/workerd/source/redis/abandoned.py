@@ -148,7 +148,7 @@ class Abandoned:
     def _returned(self, count: int) -> None:
         if count:
             logger.warning(
-                "Gave back %d messages that Celery workers have held for longer than the visibility timeout, "
+                "Gave back %d of Celery's messages, which were held for longer than the visibility timeout, "
                 "%g s",
                 count,
                 self._timeout,

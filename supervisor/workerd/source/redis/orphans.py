@@ -82,6 +82,8 @@ class Orphans:
             self._calls.send([("DEL", self._keys.deaths(estate.owner))])
         if estate.taken:
             logger.warning(
-                "Gave back %d messages of %s, whose lease nobody has renewed", estate.taken, estate.owner
+                "Gave back %d of the messages of %s, whose lease nobody has renewed",
+                estate.taken,
+                estate.owner,
             )
         self._done(estate.owner, estate.lives)
