@@ -88,9 +88,12 @@ class Runner(BadJobs):
                 time.sleep(header.get("pause", 0.002))
             except MemoryLimitExceeded as exc:
                 seen += str(exc)
-        while header.get("patient") and not Path(header["patient"]).exists():
+        waiting = bool(header.get("patient"))
+        while waiting:
+            # The look at the file too: an interruption there would end the job.
             try:
                 time.sleep(0.01)
+                waiting = not Path(header["patient"]).exists()
             except MemoryLimitExceeded as exc:
                 seen += str(exc)
         return {"state": "SUCCESS", "pid": os.getpid(), "seen": seen, "mb": len(taken)}, b""
