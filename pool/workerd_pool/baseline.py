@@ -1,7 +1,8 @@
 """Baseline: a child's process as it was when it was ready, so that no job changes it for the next one.
 
 Put back after a job: signal handlers, the signal mask, the alarm timer, the working directory, the
-umask, ``sys.stdin``, ``sys.stdout`` and ``sys.stderr``.  What cannot be put back with certainty wears
+umask, ``sys.stdin``, ``sys.stdout`` and ``sys.stderr``, and that writing to the pipes behind those waits.
+What cannot be put back with certainty wears
 the child out: descriptors 0 to 2 or a socket closed or replaced, Python's streams closed, a working
 directory that is gone; it then leaves and another one takes its place.
 
@@ -32,6 +33,7 @@ _signal: Any = importlib.import_module("_signal")
 _getsignal, _pthread_sigmask, _getitimer = _signal.getsignal, _signal.pthread_sigmask, _signal.getitimer
 _fcntl = fcntl.fcntl
 _BLOCK, _REAL, _GETSIG = int(signal.SIG_BLOCK), int(signal.ITIMER_REAL), fcntl.F_GETSIG
+_GETFL, _PIPES = fcntl.F_GETFL, (1, 2)
 
 _WATCHED = tuple(
     int(number)
@@ -82,6 +84,7 @@ class Baseline:
         self._umask = _umask()
         self._directory = _directory()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._flags = [_fcntl(fd, _GETFL) for fd in _PIPES]
 
     def put_back(self) -> Found:
         """Put back what has changed, and look at what cannot be."""
@@ -99,6 +102,8 @@ class Baseline:
             sys.stdin, sys.stdout, sys.stderr = self._streams
             changed.append("sys.stdin, stdout or stderr")
         sound = tuple(fd for fd, label in zip(self._fds, self._labels, strict=True) if _label(fd) == label)
+        if self._put_back_flags(sound):
+            changed.append("the flags of stdout or stderr")
         worn = self._worn(sound) or ("its working directory is gone" if lost else "")
         return Found(tuple(changed), worn, self._up not in sound, sound)
 
@@ -112,6 +117,7 @@ class Baseline:
                 and _getitimer(_REAL) == self._timer
                 and os.getcwd() == self._directory  # noqa: PTH109 (a Path costs more than all the rest)
                 and [_fcntl(fd, _GETSIG) for fd in self._fds] == self._labels
+                and [_fcntl(fd, _GETFL) for fd in _PIPES] == self._flags
                 and (sys.stdin, sys.stdout, sys.stderr) == self._streams
                 and not (stdout.closed or stderr.closed)
             )
@@ -125,6 +131,15 @@ class Baseline:
         if getattr(sys.stdout, "closed", False) or getattr(sys.stderr, "closed", False):
             return "sys.stdout or sys.stderr closed"
         return ""
+
+    def _put_back_flags(self, sound: tuple[int, ...]) -> bool:
+        # An event loop makes them non-blocking, and the next job's long output would fail half-way.
+        changed = False
+        for fd, flags in zip(_PIPES, self._flags, strict=True):
+            if fd in sound and _fcntl(fd, _GETFL) != flags:
+                _fcntl(fd, fcntl.F_SETFL, flags)
+                changed = True
+        return changed
 
     def _put_back_signals(self) -> list[str]:
         changed = []

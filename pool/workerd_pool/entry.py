@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import Any
 
+from workerd_pool.bytecode import forget_fresh
 from workerd_pool.contract import Runner
 from workerd_pool.errors import LoadError
 from workerd_pool.telling import text_of, traceback_of
@@ -15,7 +16,10 @@ def load(recipe: dict[str, Any], arg: bytes) -> Runner:
     """Import ``recipe["entry"]`` with its path first, and call it.  Raises whatever that raises."""
     sys.path[:0] = recipe["path"]
     module, _, name = recipe["entry"].partition(":")
-    runner: Runner = getattr(importlib.import_module(module), name)(arg)
+    try:
+        runner: Runner = getattr(importlib.import_module(module), name)(arg)
+    finally:
+        forget_fresh()
     return runner
 
 

@@ -69,9 +69,6 @@ class Template:
         return 0
 
     def _import(self, init: dict[str, Any], arg: bytes) -> bool:
-        # A cached module is told from a newer one by its size and the second of its change: what a reload has
-        # cached in the second of the next edit would be taken for that.
-        sys.dont_write_bytecode = sys.dont_write_bytecode or init["generation"] > 1
         try:
             self._runner = entry.load(init, arg)
             told = {"table": self._runner.table(), "threads": _other_threads()}

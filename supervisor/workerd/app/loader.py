@@ -18,6 +18,7 @@ from types import ModuleType, TracebackType
 
 from workerd.app.base import App, find_apps
 from workerd.errors import AppImportError, ConfigError
+from workerd_pool.bytecode import forget_fresh
 
 
 def find_app(where: str) -> App:
@@ -62,6 +63,8 @@ def _imported(name: str, whence: str = "") -> ModuleType:
         raise AppImportError(
             f"app module {name!r} cannot be imported: {type(exc).__name__}: {exc}", "mend the app", text
         ) from exc
+    finally:
+        forget_fresh()
 
 
 def _is_or_holds(missing: str, wanted: str) -> bool:

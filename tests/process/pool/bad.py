@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import io
 import locale
 import os
 import shutil
 import signal
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -107,6 +109,10 @@ class BadJobs:
         # As asyncio's connect_write_pipe does.
         os.set_blocking(1, False)
         print("no waiting")
+        if header.get("then_wait"):
+            # Until the supervisor has read it: an empty pipe must be made to wait again as well.
+            while fcntl.ioctl(1, termios.FIONREAD, bytes(4)) != bytes(4):
+                time.sleep(0.001)
         return OK
 
     def closes_all(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:

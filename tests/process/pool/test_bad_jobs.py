@@ -100,7 +100,7 @@ def test_a_redirection_that_is_left_writes_nothing_into_the_file_but_the_jobs_wo
 
 def test_a_stdout_that_does_not_wait_is_made_to_wait_again(rig: Rig) -> None:
     rig.boot(1)
-    rig.run("does_not_wait")
+    rig.run("does_not_wait", then_wait=True)
     block = b"".join(b"%07d\n" % number for number in range(8_000))
     job = rig.submit("prints", block, times=4)
     rig.until(lambda: len(rig.notes.lines) == 1 + 4 * 8_000)
