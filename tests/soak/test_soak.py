@@ -39,6 +39,7 @@ def daemon(short_dir: Path, redis_url: str) -> Iterator[Workerd]:
         yield daemon
 
 
+@pytest.mark.timeout(1800)  # it ends by itself, soak_seconds and a quiet point later
 def test_nothing_is_lost_doubled_or_left_whatever_happens(
     daemon: Workerd, rng: random.Random, soak_seconds: float
 ) -> None:
