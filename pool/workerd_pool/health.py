@@ -39,6 +39,11 @@ class Health:
         """When after ``since`` a budget may allow more, monotonic; inf for never."""
         return min(self.children.next_change(since), self.templates.next_change(since))
 
+    def whole(self) -> None:
+        """Nothing is missing: a start that failed has been made good, or is not wanted any more."""
+        self.children.came_up()
+        self.templates.came_up()
+
     def tell(self, *, closing: bool) -> None:
         """Tell the reason if it is another one than last time; a pool that closes wants no starts."""
         reason = None if closing else self.templates.reason or self.children.reason

@@ -121,6 +121,12 @@ def least_ready(wanted: int) -> int:
     return -(-wanted * 3 // 4)
 
 
+def is_whole(view: View) -> bool:
+    """Everything that is wanted is there and ready: whatever failed before is not missed any more."""
+    there = sum(child.ready and not child.leaving and not child.spent for child in _serving(view))
+    return there >= view.wanted and view.templates.get(view.current, False)
+
+
 def retired_by(view: View, wanted: int) -> list[int]:
     """Keys of the children that would be retired now only because ``wanted`` is another number."""
     now = set(_retirements(view))
@@ -194,12 +200,14 @@ def _forks(view: View, slots: Iterator[int]) -> Iterator[Action]:
     if not view.templates.get(view.current):
         return
     others = [child for child in view.children if child.generation != view.incoming]
-    there = sum(
-        child.generation == view.current and not child.leaving and not child.spent for child in others
-    )
+    there = sum(not child.leaving and not child.spent for child in _serving(view))
     missing = min(view.wanted - there, view.wanted + 1 - len(others), view.forks)
     for _ in range(missing):
         yield Fork(view.current, next(slots))
+
+
+def _serving(view: View) -> Iterator[ChildView]:
+    return (child for child in view.children if child.generation == view.current)
 
 
 def _free_slots(view: View) -> Iterator[int]:

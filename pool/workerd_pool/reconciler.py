@@ -33,6 +33,7 @@ from workerd_pool.plan import (
     StartTemplate,
     View,
     exchange,
+    is_whole,
     plan,
     retired_by,
 )
@@ -142,6 +143,8 @@ class Reconciler:
                 self._once_more, now = False, self._clock()
                 for action in plan(self._view(now)):
                     self._perform(action)
+                if self.health.degraded and is_whole(self._view(now)):
+                    self.health.whole()
                 self.health.tell(closing=self.closing)
                 if not self._once_more and not self.closing:
                     self._once_more = self.rollout.follow(exchange(self._view(now)))

@@ -96,3 +96,15 @@ def test_a_start_that_fails_later_is_tried_again_one_at_a_time(rig: Rig, tmp_pat
     there.touch()
     rig.until(lambda: rig.pool.alive == 2)
     assert rig.notes.degraded[-1] is None
+
+
+def test_a_start_that_failed_and_is_not_missed_any_more_leaves_a_healthy_pool(rig: Rig) -> None:
+    rig.boot(1, slow_start=0.5)
+    (first,) = rig.pids()
+    rig.pool.want(2)
+    second = rig.until(lambda: rig.pids() - {0, first}).pop()  # 0 until it is forked
+    os.kill(second, signal.SIGKILL)
+    rig.until(lambda: rig.notes.degraded)
+    rig.pool.want(1)
+    assert rig.notes.degraded[1:] == [None]
+    assert rig.pool.info()["degraded"] is None
