@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workerd import bootsteps
     from workerd.app import App, AsyncResult, Task
-    from workerd.app.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
+    from workerd.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
     from workerd_pool.errors import MemoryLimitExceeded
 
 __version__ = "0.1.0"
@@ -33,11 +33,11 @@ _HOMES = {
     "App": "workerd.app",
     "AsyncResult": "workerd.app",
     "Task": "workerd.app",
-    "Ignore": "workerd.app.exceptions",
-    "MaxRetriesExceededError": "workerd.app.exceptions",
+    "Ignore": "workerd.exceptions",
+    "MaxRetriesExceededError": "workerd.exceptions",
     "MemoryLimitExceeded": "workerd_pool.errors",
-    "Reject": "workerd.app.exceptions",
-    "Retry": "workerd.app.exceptions",
+    "Reject": "workerd.exceptions",
+    "Retry": "workerd.exceptions",
 }
 
 

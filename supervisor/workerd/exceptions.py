@@ -6,7 +6,7 @@ so that ``except SoftTimeLimitExceeded`` means one class wherever it was importe
 
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
-from workerd.app.exceptions import (
+from workerd.protocol.exceptions import (
     ChordError,
     Ignore,
     InvalidTaskError,

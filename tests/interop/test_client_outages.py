@@ -16,8 +16,8 @@ from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from workerd import App
-from workerd.app.exceptions import TimeoutError as WorkerdTimeoutError
 from workerd.errors import ConfigError, UnavailableError
+from workerd.exceptions import TimeoutError as WorkerdTimeoutError
 
 
 @pytest.fixture

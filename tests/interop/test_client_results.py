@@ -11,7 +11,7 @@ import redis
 from tests.interop.our_app import make_app, run_next
 from tests.interop.stock import stock_client
 from workerd import App
-from workerd.app.exceptions import RemoteError
+from workerd.exceptions import RemoteError
 
 # Celery's own way to store a result, with the redis-py of today.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")

@@ -13,8 +13,8 @@ from kombu import Exchange, Queue
 from tests.unit.app.mail import body, memory_app, sent
 from workerd import App, Task
 from workerd.app.call import CallOptions
-from workerd.app.exceptions import NotRegistered
 from workerd.errors import ConfigError
+from workerd.exceptions import NotRegistered
 
 
 def test_the_decorator_works_with_and_without_parentheses() -> None:
