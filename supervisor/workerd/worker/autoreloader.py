@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.app.sources import own_sources, source_of
 from workerd.bootsteps import StartStopStep
-from workerd.worker.lifecycle import Event, State
+from workerd.worker.life.lifecycle import Event, State
 from workerd.worker.watching import Watcher, check_installed
 
 if TYPE_CHECKING:

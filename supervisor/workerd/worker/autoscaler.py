@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from workerd.bootsteps import StartStopStep
-from workerd.worker.lifecycle import State
-from workerd.worker.scaling_policy import Decision, Policy, Sight, Use
+from workerd.worker.life.lifecycle import State
+from workerd.worker.pool.scaling_policy import Decision, Policy, Sight, Use
 
 if TYPE_CHECKING:
     from workerd.source import TaskSource
     from workerd.worker.controller import WorkController
-    from workerd.worker.pool import NamedPool
+    from workerd.worker.pool.step import NamedPool
 
 logger = logging.getLogger(__name__)
 

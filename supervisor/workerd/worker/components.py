@@ -14,13 +14,13 @@ from workerd.control.commands import builtin_commands
 from workerd.control.server import ControlServer
 from workerd.paths import control_socket
 from workerd.worker import hub as hubs
-from workerd.worker import logs
 from workerd.worker.autoreloader import Autoreloader
 from workerd.worker.autoscaler import Autoscaler
 from workerd.worker.broker import Broker
 from workerd.worker.consumer import Consumer as ConsumerBlueprint
-from workerd.worker.pool import Pool
-from workerd.worker.statedb import StateDB
+from workerd.worker.log import logs
+from workerd.worker.pool.step import Pool
+from workerd.worker.state.statedb import StateDB
 from workerd_pool import Reaper
 
 if TYPE_CHECKING:

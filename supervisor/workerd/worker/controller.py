@@ -21,24 +21,25 @@ from workerd.clock import SystemClock
 from workerd.config.model import DEFAULT_POOL
 from workerd.delivery import Dispatcher, Request, Stage
 from workerd.errors import AppImportError, StepError, WorkerdError
-from workerd.worker import components, logs
-from workerd.worker.conduct import Conductor
+from workerd.worker import components
 from workerd.worker.desk import OperatorDesk
 from workerd.worker.inbox import Inbox, StopRequested
-from workerd.worker.lifecycle import Event, Life, State, asked_by, decide
-from workerd.worker.memory import MemoryKeeper
-from workerd.worker.reloads import Reloads
+from workerd.worker.life.conduct import Conductor
+from workerd.worker.life.lifecycle import Event, Life, State, asked_by, decide
+from workerd.worker.log import logs
+from workerd.worker.pool.memory import MemoryKeeper
+from workerd.worker.pool.reloads import Reloads
 
 if TYPE_CHECKING:
     from workerd.app import App
     from workerd.clock import Clock
     from workerd.config import Config
     from workerd.worker.consumer import Consumer
-    from workerd.worker.database import Database
     from workerd.worker.hub import Hub
     from workerd.worker.identity import Identity
-    from workerd.worker.pool import NamedPool
-    from workerd.worker.pools import Pools
+    from workerd.worker.pool.pools import Pools
+    from workerd.worker.pool.step import NamedPool
+    from workerd.worker.state.database import Database
     from workerd_pool import Reaper
 
 logger = logging.getLogger(__name__)

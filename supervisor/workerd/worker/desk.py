@@ -14,8 +14,8 @@ from workerd.control.daemon import Fact
 from workerd.control.scaling import scaled
 from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
 from workerd.errors import UsageError, WorkerdError
-from workerd.worker.dry_start import DryStart
-from workerd.worker.lifecycle import Event, State
+from workerd.worker.life.dry_start import DryStart
+from workerd.worker.life.lifecycle import Event, State
 from workerd.worker.status import leaver, said, status
 
 if TYPE_CHECKING:

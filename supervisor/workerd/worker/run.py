@@ -19,7 +19,6 @@ from workerd.control.lock import NameLock
 from workerd.errors import ConfigError, ExitCode
 from workerd.paths import control_socket, ensure_dir, runtime_dir
 from workerd.transport.urls import check_urls
-from workerd.worker import again, logs
 from workerd.worker.broker import needs_embedded
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
 from workerd.worker.controller import STEPS as WORKER_STEPS
@@ -27,6 +26,8 @@ from workerd.worker.controller import WorkController
 from workerd.worker.embedded import find_server
 from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
+from workerd.worker.life import again
+from workerd.worker.log import logs
 from workerd.worker.watching import check_installed
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from workerd.delivery import Limits, Request, Stage
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
-    from workerd.worker.pool import NamedPool
+    from workerd.worker.pool.step import NamedPool
     from workerd_pool import ChildInfo
     from workerd_pool.death import Deaths
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.process.pool.conftest import Notes, Rig, spec_of
-from workerd.worker.pools import Pools
-from workerd.worker.reloads import Change
+from workerd.worker.pool.pools import Pools
+from workerd.worker.pool.reloads import Change
 from workerd_pool import Pool, Spec
 
 

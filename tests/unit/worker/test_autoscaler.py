@@ -14,8 +14,8 @@ from workerd.config.model import Autoscale
 from workerd.delivery import Prefetch
 from workerd.errors import ConfigError
 from workerd.worker.autoscaler import Autoscaler, machine_load
-from workerd.worker.lifecycle import State
-from workerd.worker.pool import NamedPool
+from workerd.worker.life.lifecycle import State
+from workerd.worker.pool.step import NamedPool
 
 
 class FakePool:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from workerd.errors import ConfigError, PermissionDeniedError
-from workerd.worker.database import MIGRATIONS, RETRY, Database
+from workerd.worker.state.database import MIGRATIONS, RETRY, Database
 
 
 class HandLoop:
@@ -97,7 +97,7 @@ def test_a_new_one_has_every_table_and_an_old_one_gets_what_it_lacks(
     first = opened(path, loop)
     put(first, b"a")
     first.close()
-    monkeypatch.setattr("workerd.worker.database.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x)"))
+    monkeypatch.setattr("workerd.worker.state.database.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE more (x)"))
     second = opened(path, loop)
     assert marks(second) == [b"a"]
     assert second.read("SELECT * FROM more") == []

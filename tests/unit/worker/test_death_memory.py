@@ -11,9 +11,9 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.unit.worker.test_database import HandLoop
 from workerd.delivery.deaths import Tally
-from workerd.worker.database import Database
-from workerd.worker.death_memory import KEPT, DeathMemory
-from workerd.worker.run_file import RECORD, RunFile
+from workerd.worker.state.database import Database
+from workerd.worker.state.death_memory import KEPT, DeathMemory
+from workerd.worker.state.run_file import RECORD, RunFile
 
 A, B = b"a" * 16, b"b" * 16
 Start = Callable[[], tuple[DeathMemory, dict[bytes, Tally]]]

@@ -9,7 +9,7 @@ from signal import Signals
 import pytest
 
 from workerd.errors import ExitCode
-from workerd.worker.lifecycle import (
+from workerd.worker.life.lifecycle import (
     TABLE,
     AbandonReload,
     BeginDrain,

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from workerd.worker.logs import prints_to_log
+from workerd.worker.log.logs import prints_to_log
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from workerd.worker.logstream import LIMIT, LogStream
+from workerd.worker.log.logstream import LIMIT, LogStream
 
 LINE = "x" * 99 + "\n"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.cgroups import FakeCgroups
 from tests.support.clock import FakeClock
-from workerd.worker.memory import MemoryKeeper
+from workerd.worker.pool.memory import MemoryKeeper
 from workerd_pool import MemoryBudget
 
 MB = 1 << 20

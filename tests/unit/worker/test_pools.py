@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from workerd.errors import UsageError
-from workerd.worker.pools import Pools
-from workerd.worker.reloads import Change
+from workerd.worker.pool.pools import Pools
+from workerd.worker.pool.reloads import Change
 
 
 class FakePool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workerd.worker.reloads import Change, Reloads
+from workerd.worker.pool.reloads import Change, Reloads
 
 SERVES = "generation 2 serves, with 1 task"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workerd.worker.scaling_policy import Decision, Peak, Policy, Sight, Use
+from workerd.worker.pool.scaling_policy import Decision, Peak, Policy, Sight, Use
 
 QUIET = Sight(now=0.0, wanted=1, busy=0, waiting=0, backlog=0, task_time=None, use=0.0, long=0)
 

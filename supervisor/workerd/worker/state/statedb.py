@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.bootsteps import StartStopStep
 from workerd.paths import state_dir
-from workerd.worker.database import Database
-from workerd.worker.death_memory import DeathMemory
-from workerd.worker.run_file import RunFile
+from workerd.worker.state.database import Database
+from workerd.worker.state.death_memory import DeathMemory
+from workerd.worker.state.run_file import RunFile
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController

@@ -15,8 +15,8 @@ from workerd.config.model import DEFAULT_POOL
 from workerd.errors import UsageError
 
 if TYPE_CHECKING:
-    from workerd.worker.pool import NamedPool
-    from workerd.worker.reloads import Change, Reloads
+    from workerd.worker.pool.reloads import Change, Reloads
+    from workerd.worker.pool.step import NamedPool
     from workerd_pool import ChildInfo, Spec
 
 

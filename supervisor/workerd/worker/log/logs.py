@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from workerd.worker.logstream import LogStream
+from workerd.worker.log.logstream import LogStream
 
 FORMAT = "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s"
 

@@ -9,8 +9,8 @@ import logging
 
 from workerd.clock import Clock
 from workerd.delivery.deaths import Tally
-from workerd.worker.database import Database
-from workerd.worker.run_file import RunFile
+from workerd.worker.state.database import Database
+from workerd.worker.state.run_file import RunFile
 
 logger = logging.getLogger(__name__)
 

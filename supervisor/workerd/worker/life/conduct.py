@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.config.model import MAX_SLOTS
 from workerd.errors import ExitCode
-from workerd.worker import commands as do
-from workerd.worker import logs
 from workerd.worker.consumer.link import LinkState
-from workerd.worker.lifecycle import Event, State
-from workerd.worker.pool import recipe
+from workerd.worker.life import commands as do
+from workerd.worker.life.lifecycle import Event, State
+from workerd.worker.log import logs
+from workerd.worker.pool.step import recipe
 from workerd.worker.status import status, waiting_for
 
 if TYPE_CHECKING:

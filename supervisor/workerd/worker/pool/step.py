@@ -19,10 +19,10 @@ from workerd.bootsteps import StartStopStep
 from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError
-from workerd.worker.lifecycle import Event
-from workerd.worker.output import log_line
-from workerd.worker.pools import Pools
-from workerd.worker.reloads import Change
+from workerd.worker.life.lifecycle import Event
+from workerd.worker.pool.output import log_line
+from workerd.worker.pool.pools import Pools
+from workerd.worker.pool.reloads import Change
 from workerd_pool import Pool as ProcessPool
 from workerd_pool import Spec
 

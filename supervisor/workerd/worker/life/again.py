@@ -12,7 +12,7 @@ import sys
 from typing import NamedTuple
 
 from workerd.backends.url import shown
-from workerd.worker import logs
+from workerd.worker.log import logs
 
 logger = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from workerd.errors import ExitCode
-from workerd.worker.commands import (
+from workerd.worker.life.commands import (
     AbandonReload,
     BeginDrain,
     BeginReload,

@@ -1,0 +1,1 @@
+"""The worker's life: the table that decides, the commands it gives, and who carries them out."""

@@ -1,0 +1,1 @@
+"""The supervisor's own log, which it never waits for."""
