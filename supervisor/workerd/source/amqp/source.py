@@ -20,12 +20,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.protocol.dead import Letter, marks_of
-from workerd.protocol.message import MalformedError, message_from_amqp
+from workerd.source.amqp.copies import Copies
 from workerd.source.amqp.gauge import Gauge
-from workerd.source.amqp.group import Group, Tag
+from workerd.source.amqp.group import Group
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
-from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
+from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
+from workerd.source.amqp.reading import delivery_of
 from workerd.source.base import Counted, Delivery, Done
 from workerd.transport.loop import Loop
 
@@ -45,16 +46,15 @@ class AmqpSource:
         self._zone = zone
         self._connection, self._loop = connection, loop
         self._publisher = Publisher(connection, loop)
+        self._copies = Copies(self._publisher, self._ask)
         self._groups: dict[str, Group] = {}
         self._link: AmqpLink | None = None
         self._gauge: Gauge | None = None
-        self._copying: set[Tag] = set()  # a copy of it is on its way to a queue
-        self._thens: list[tuple[set[Tag], Done]] = []  # called once none of these is being copied
         self._asked = self._closed = False
 
     @property
     def pending(self) -> int:
-        return sum(group.pending for group in self._groups.values()) + len(self._copying)
+        return sum(group.pending for group in self._groups.values()) + len(self._copies)
 
     def start(
         self,
@@ -113,13 +113,13 @@ class AmqpSource:
             # A nack cannot change a header, so the count travels in a copy.
             for group, number in self._ours([delivery] if delivery.counted else []):
                 message = returned_message(group.message(number), delivery.deaths)
-                self._copy(group, number, delivery.queue, declare_task_queue, message)
+                self._copies.send(group, number, delivery.queue, declare_task_queue, message)
         self._finish(deliveries, then)
 
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
         for group, number in self._ours([delivery]):
             message = dead_message(group.message(number), marks_of(letter))
-            self._copy(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
+            self._copies.send(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
         self._finish([delivery], then)
 
     def note(self, delivery: Delivery, deaths: int) -> None:
@@ -200,28 +200,9 @@ class AmqpSource:
 
     def _hand_over(self) -> None:
         for group in list(self._groups.values()):
-            deliveries = [self._delivery(group.name, *came) for came in group.take()]
+            deliveries = [delivery_of(group.name, *came, self._zone) for came in group.take()]
             if deliveries and not self._closed:
                 self._on_deliveries(deliveries)
-
-    def _delivery(self, channel: str, queue: str, message: Any) -> Delivery:
-        info = message.delivery_info
-        body = message.body or b""  # py-amqp has an empty text for no body
-        delivery = Delivery((channel, message.delivery_tag), queue, None, body)
-        delivery.redelivered = bool(info["redelivered"])
-        try:
-            delivery.message = message_from_amqp(
-                message.properties,
-                message.headers or {},
-                body,
-                exchange=info["exchange"],
-                routing_key=info["routing_key"],
-                redelivered=delivery.redelivered,
-                zone=self._zone,
-            )
-        except MalformedError as exc:
-            delivery.problem = str(exc)
-        return delivery
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -234,24 +215,8 @@ class AmqpSource:
 
     def _finish(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         if then is not None:
-            self._thens.append((self._copying.intersection(d.tag for d in deliveries), then))
+            self._copies.after([delivery.tag for delivery in deliveries], then)
         self._ask()
-
-    def _copy(self, group: Group, number: int, queue: str, declare: Declare, message: Any) -> None:
-        if (group.name, number) not in self._copying:
-            self._copying.add((group.name, number))
-            self._publisher.publish(queue, declare, message, partial(self._copied, group, number))
-
-    def _copied(self, group: Group, number: int) -> None:
-        self._copying.discard((group.name, number))
-        group.acks.add(number)
-        self._ask()
-
-    def _tell(self) -> None:
-        due = [then for copies, then in self._thens if copies.isdisjoint(self._copying)]
-        self._thens = [pair for pair in self._thens if not pair[0].isdisjoint(self._copying)]
-        for then in due:
-            then()
 
     def _ask(self) -> None:
         if not self._asked and not self._closed:
@@ -264,7 +229,7 @@ class AmqpSource:
             return
         self._round()
         if not self._closed:
-            self._tell()
+            self._copies.tell()
             self._hand_over()
 
     def _round(self) -> None:

@@ -1,0 +1,53 @@
+"""Copies: messages that leave for another queue, or for their own with other headers.
+
+A nack cannot change a message, so its copy is published, and the original is acknowledged once the broker has
+confirmed that.  Whoever waits for several deliveries is told when none of them is being copied any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from workerd.source.amqp.group import Tag
+
+if TYPE_CHECKING:
+    from workerd.source.amqp.group import Group
+    from workerd.source.amqp.publisher import Declare, Publisher
+    from workerd.source.base import Done
+
+
+class Copies:
+    """``on_copied`` is called when an original may be acknowledged."""
+
+    def __init__(self, publisher: Publisher, on_copied: Callable[[], object]) -> None:
+        self._publisher, self._on_copied = publisher, on_copied
+        self._copying: set[Tag] = set()
+        self._thens: list[tuple[set[Tag], Done]] = []  # called once none of these is being copied
+
+    def __len__(self) -> int:
+        """Copies that the broker has not confirmed."""
+        return len(self._copying)
+
+    def send(self, group: Group, number: int, queue: str, declare: Declare, message: Any) -> None:
+        """Copy what ``group`` holds under ``number`` to ``queue``, as ``message``; asked again, nothing."""
+        if (group.name, number) not in self._copying:
+            self._copying.add((group.name, number))
+            self._publisher.publish(queue, declare, message, partial(self._copied, group, number))
+
+    def after(self, tags: Iterable[Tag], then: Done) -> None:
+        """``tell`` calls ``then`` once none of ``tags`` is being copied."""
+        self._thens.append((self._copying.intersection(tags), then))
+
+    def tell(self) -> None:
+        """What had to be written before has been written."""
+        due = [then for copies, then in self._thens if copies.isdisjoint(self._copying)]
+        self._thens = [pair for pair in self._thens if not pair[0].isdisjoint(self._copying)]
+        for then in due:
+            then()
+
+    def _copied(self, group: Group, number: int) -> None:
+        self._copying.discard((group.name, number))
+        group.acks.add(number)
+        self._on_copied()
