@@ -59,8 +59,12 @@ def _row(name: str, text: Any) -> Iterator[str]:
 
 
 def _broker(found: Mapping[str, Any]) -> str:
+    """``redis://a, redis://b (up at redis://b for 3s)``; the place only where there are several."""
     link = found.get("link") or {}
-    text = f"{found.get('broker', '')} ({link.get('state', '?')}".lower()
+    brokers, serves = str(found.get("broker", "")), link.get("broker")
+    text = f"{brokers} ({str(link.get('state', '?')).lower()}"
+    if serves and serves != brokers and str(link.get("state")).lower() == "up":
+        text += f" at {serves}"
     if link.get("seconds") is not None:
         text += f" for {span(link['seconds'])}"
     return text + ")"

@@ -18,6 +18,8 @@ _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg])(?:i?b)?", re.IGNORECASE)
 _BYTE_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+# Where the next URL of a list in one text begins; a password may hold the separators themselves.
+_NEXT_URL = re.compile(r"\s*[;,]\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|embedded\b|$)")
 _SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 
@@ -117,6 +119,17 @@ def parse_names(value: Any) -> tuple[str, ...]:
     return names
 
 
+def parse_urls(value: Any) -> tuple[str, ...]:
+    """URLs from a list, or from a text with ``;`` (as in Celery) or ``,`` between them."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("write a URL, or a list of them")
+    urls = tuple(url.strip() for text in texts for url in _NEXT_URL.split(text.strip()) if url.strip())
+    if not urls:
+        raise ValueError("write one URL or more, with ; between them")
+    return urls
+
+
 def parse_load(value: Any) -> float:
     """A finite number, 0 or more."""
     try:
@@ -167,7 +180,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "size": parse_size,
     "queues": parse_names,
     "queue_order": parse_order,
-    "broker": parse_names,
+    "broker": parse_urls,
     "max_crashes": parse_count,
     "time_limit": parse_limit,
     "soft_time_limit": parse_limit,

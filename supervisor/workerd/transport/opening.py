@@ -21,6 +21,7 @@ import redis
 from workerd.errors import UnavailableError
 from workerd.transport.address import RedisAddress
 from workerd.transport.loop import Loop
+from workerd.transport.refusals import MEANINGS
 
 CLIENT_NAME = "workerd"
 
@@ -106,8 +107,22 @@ def open_blocking(address: RedisAddress, timeout: float) -> tuple[Any, int]:
             connection.connect()
             return connection, 2
     except (redis.RedisError, OSError) as exc:
-        raise UnavailableError(f"cannot connect to {address.shown}: {exc}") from exc
+        raise UnavailableError(_trouble(address.shown, exc, timeout)) from exc
     return connection, 3
+
+
+def _trouble(server: str, exc: Exception, timeout: float) -> str:
+    """What redis-py raised, in one sentence."""
+    if isinstance(exc, redis.AuthenticationError):
+        # The word that says which of the two it is, redis-py has cut off.
+        said = str(exc).partition(", ")[0].rstrip(".")
+        wants = "required" in said or "already authenticated" in said
+        return f"{server} {MEANINGS['NOAUTH' if wants else 'WRONGPASS']} ({said})"
+    if isinstance(exc, (redis.TimeoutError, TimeoutError)):
+        return f"cannot connect to {server}: it gives no answer within {timeout:g} s"
+    if isinstance(exc, redis.BusyLoadingError):
+        return f"{server} {MEANINGS['LOADING']} ({exc})"
+    return f"cannot connect to {server}: {exc}"
 
 
 def hang_up(sock: socket.socket) -> None:

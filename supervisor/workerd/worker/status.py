@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import workerd
+from workerd.backends.url import shown
 from workerd.delivery import Limits, Request, Stage
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ def status(worker: WorkController) -> dict[str, Any]:
 
 
 def link(worker: WorkController, now: float) -> dict[str, Any]:
-    """State of the broker link and, while it is down, why."""
+    """State of the broker link, which broker of the list that is, and, while it is down, why."""
     link = worker.consumer.link
     return {
         "state": link.state.value,
+        "broker": shown(worker.consumer.brokers.url),
         "reason": link.reason,
         "seconds": round(now - link.since, 3) if link.since else None,
         "restarts": max(link.restarts, 0),

@@ -101,9 +101,16 @@ def test_a_lost_link_is_shown_with_its_reason() -> None:
     told = "  DEGRADED: no link to the broker, trying again: refused"
 
     assert "  broker   embedded (down for 2s)" in list(lines(found))
+
     assert told in list(lines(found))
     assert told not in list(lines(found | {"state": "draining"}))
     assert told not in list(lines(STATUS | {"link": {"state": "down", "reason": "refused", "seconds": None}}))
+
+
+def test_of_several_brokers_the_one_that_serves_is_named() -> None:
+    link = {"state": "up", "broker": "redis://b", "reason": "", "seconds": 3.0}
+    text = "\n".join(lines(STATUS | {"broker": "redis://a, redis://b", "link": link}))
+    assert "  broker   redis://a, redis://b (up at redis://b for 3s)" in text
 
 
 def test_what_is_not_told_is_left_out() -> None:

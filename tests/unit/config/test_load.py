@@ -87,7 +87,7 @@ def test_several_brokers_stay_in_their_order() -> None:
         ("[drain]\ngrace = -1", "setting 'drain.grace' from .* cannot be -1; .* 0 or more, and finite"),
         ('name = "no/slash"', "setting 'name' from .*settings.toml cannot be 'no/slash'; use 1-64 letters"),
         ("app = 3", "setting 'app' from .*settings.toml cannot be 3; Expected `str`, got `int`$"),
-        ("broker = 3", "setting 'broker' from .* cannot be 3; write one name or more, with commas"),
+        ("broker = 3", "setting 'broker' from .* cannot be 3; write a URL, or a list of them"),
         ("size = ", "settings.toml is not TOML"),
     ],
 )

@@ -17,6 +17,7 @@ from workerd.config.parsers import (
     parse_names,
     parse_positive_duration,
     parse_size,
+    parse_urls,
 )
 
 
@@ -135,6 +136,30 @@ def test_names_come_as_a_list_or_with_commas(written: object) -> None:
 def test_no_names_at_all_are_refused(written: object) -> None:
     with pytest.raises(ValueError, match="one name or more"):
         parse_names(written)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "amqp://a;redis://b/0",
+        "amqp://a, redis://b/0",
+        "amqp://a ; redis://b/0;",
+        ["amqp://a", "redis://b/0"],
+        ("amqp://a;redis://b/0",),
+    ],
+)
+def test_urls_come_as_a_list_or_with_semicolons(written: object) -> None:
+    assert parse_urls(written) == ("amqp://a", "redis://b/0")
+
+
+def test_separators_within_an_url_are_left_alone() -> None:
+    assert parse_urls("redis://u:a,b;c@h/0?x=1,2;embedded") == ("redis://u:a,b;c@h/0?x=1,2", "embedded")
+
+
+@pytest.mark.parametrize("written", ["", " ; ", 3, None, [], [3]])
+def test_no_urls_at_all_are_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        parse_urls(written)
 
 
 @pytest.mark.parametrize(

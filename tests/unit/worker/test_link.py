@@ -104,6 +104,11 @@ def test_the_bound_of_the_wait_doubles_up_to_the_cap(clock: FakeClock) -> None:
     assert [link.down("refused", clock.now()) for _ in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
 
 
+def test_the_wait_grows_once_every_server_has_been_tried(clock: FakeClock) -> None:
+    link = Link(random=Bounds(), ways=2)
+    assert [link.down("refused", clock.now()) for _ in range(6)] == [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]
+
+
 def test_the_wait_starts_small_again_after_a_success(clock: FakeClock) -> None:
     link = Link(random=Bounds())
     for _ in range(6):

@@ -1,16 +1,22 @@
 """Connection: one broker connection for each generation.
 
-Errors: the broker's own connection errors; the consumer turns them into a state of its link.
+Errors: UnavailableError, in words, for a broker that cannot be reached or that refuses; the consumer turns it
+        into a state of its link.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workerd.backends.url import shown
 from workerd.bootsteps import StartStopStep
+from workerd.transport.amqp_refusals import reaching
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
+
+HEARTBEAT = 9.0
+"""Seconds; a silent broker is noticed within three of them."""
 
 
 class Connection(StartStopStep):
@@ -22,10 +28,13 @@ class Connection(StartStopStep):
         c.connection = None
 
     def start(self, c: Consumer) -> None:
-        connection: Any = c.app.connection_for_read(c.next_url())  # kombu has no types
+        url = c.brokers.url
+        connection: Any = c.app.connection_for_read(url)  # kombu has no types
+        # Off if the app says so; else often enough to notice a broker that has gone without a word.
+        connection.heartbeat = connection.heartbeat and min(connection.heartbeat, HEARTBEAT)
         c.connection = connection
         try:
-            with c.controller.inbox.interruptible():
+            with c.controller.inbox.interruptible(), reaching(shown(url)):
                 # On Redis the task source has a link of its own, and kombu connects for those who ask.
                 if connection.transport.driver_type != "redis":
                     # Not connect(): that sleeps in between two attempts of its own.  The next attempt, at
@@ -38,7 +47,11 @@ class Connection(StartStopStep):
     def stop(self, c: Consumer) -> None:
         """A generation's connection is never used again, so a restart closes it too."""
         connection, c.connection = c.connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if c.lost:
+            connection.collect()  # release() would wait for the broker's last word
+        else:
             connection.release()
 
     def shutdown(self, c: Consumer) -> None:

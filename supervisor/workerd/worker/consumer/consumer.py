@@ -15,6 +15,7 @@ from workerd.backends.url import shown
 from workerd.bootsteps import Blueprint
 from workerd.errors import UnavailableError, WorkerdError
 from workerd.worker.consumer.agent import Agent
+from workerd.worker.consumer.brokers import Brokers
 from workerd.worker.consumer.connection import Connection
 from workerd.worker.consumer.control import Control
 from workerd.worker.consumer.events import Events
@@ -50,7 +51,8 @@ class Consumer:
     def __init__(self, worker: WorkController) -> None:
         self.controller, self.app, self.hostname = worker, worker.app, worker.hostname
         self.pool, self.queues = worker.pool, list(worker.queues)
-        self.link = Link()
+        self.brokers = Brokers(worker.broker_urls)
+        self.link = Link(ways=len(self.brokers))
         self.scope = Scope(worker.hub, self._broken)
         self.steps: list[Any] = []
         self._retry: Any = None
@@ -98,7 +100,7 @@ class Consumer:
     def _connected(self, generation: int) -> None:
         if generation != self.link.generation or self.link.state is not LinkState.CONNECTING:
             return  # lost while its steps were starting; the next attempt is set
-        logger.info("Connected to %s", shown(self.next_url()))
+        logger.info("Connected to %s", shown(self.brokers.url))
         self.link.up(self.controller.clock.now())
         self.controller.link_up()
 
@@ -120,25 +122,30 @@ class Consumer:
         else:
             logger.error("A step of the consumer failed: %r; trying again", exc, exc_info=exc)
 
-    def next_url(self) -> str:
-        """The broker to try: the same one while it works, the next one after a failure."""
-        urls = self.controller.broker_urls
-        return urls[self.link.failures % len(urls)]
+    @property
+    def lost(self) -> bool:
+        """A generation that ends now has no link: who waits for the broker's answer, waits in vain."""
+        return not self._closed
 
     def link_lost(self, generation: int, reason: str) -> None:
         """The connection of ``generation`` is gone: end it and try again later."""
         if generation != self.link.generation or self._closed or self.link.state is LinkState.DOWN:
             return
-        was_up = self.link.state is LinkState.UP
+        was_up, where = self.link.state is LinkState.UP, shown(self.brokers.url)
+        if not was_up:
+            self.brokers.failed()
         delay = self._tear_down(reason)
+        told = reason if where in reason else f"{where}: {reason}"
         if was_up:
-            logger.warning("Connection to the broker lost: %s; trying again", reason)
+            logger.warning("Connection to the broker lost: %s; trying again", told)
         elif self.link.failures == 1:
-            where = self.controller.masked_broker
-            told = reason if where in reason else f"{where}: {reason}"
-            logger.error("No link to the broker: %s; trying again", told.removesuffix("."))
+            logger.error("No link to the broker: %s; trying %s", told.removesuffix("."), self._whom(where))
         self._try_again(delay)
         self.controller.link_down(reason)
+
+    def _whom(self, where: str) -> str:
+        following = shown(self.brokers.url)
+        return "again" if following == where else following
 
     def _try_again(self, delay: float) -> None:
         self._retry = self.controller.hub.call_later(delay, self._attempt)

@@ -35,6 +35,8 @@ class Link:
     began: float = 0.0
     failures: int = 0
     restarts: int = -1
+    ways: int = 1
+    """Servers that are tried in turn: the wait grows once all of them have been."""
     random: random.Random = field(default_factory=random.Random)
 
     def connecting(self, now: float) -> int:
@@ -55,5 +57,5 @@ class Link:
             self.since = now
         self.state, self.reason = LinkState.DOWN, reason
         self.failures += 1
-        doublings = min(self.failures - 1, DOUBLINGS)
+        doublings = min((self.failures - 1) // self.ways, DOUBLINGS)
         return max(rest, self.random.uniform(0.0, min(CAP, FIRST * 2.0**doublings)))

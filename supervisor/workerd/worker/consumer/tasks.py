@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from workerd.backends.url import shown
 from workerd.bootsteps import StartStopStep
 from workerd.source import Owner, open_source
+from workerd.transport.amqp_refusals import reaching
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
@@ -40,7 +42,7 @@ class Tasks(StartStopStep):
         dispatcher = c.controller.dispatcher
         on_lost = partial(c.link_lost, c.link.generation)
         try:
-            with c.controller.inbox.interruptible():
+            with c.controller.inbox.interruptible(), reaching(shown(c.brokers.url)):
                 groups = {name: lane.queues for name, lane in dispatcher.lanes.items()}
                 source.start(
                     groups,

@@ -1,0 +1,193 @@
+"""Every fault of the link, on both brokers: noticed, told in words, and mended without an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.brokers import RabbitServer, RedisServer
+from tests.support.daemon import Workerd
+from tests.support.eventually import eventually
+from tests.support.proxy import Proxy
+from tests.system.conftest import Start
+from workerd import App
+
+Make = Callable[..., Workerd]
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """A broker whose links this test may hurt."""
+    request.getfixturevalue("redis_url")
+    if request.param == "redis":
+        return request.getfixturevalue("redis_server")
+    request.getfixturevalue("fresh_rabbit_url")
+    return request.getfixturevalue("rabbit_server")
+
+
+@pytest.fixture
+def both(
+    redis_url: str, fresh_rabbit_url: str, redis_server: RedisServer, rabbit_server: RabbitServer
+) -> tuple[RedisServer, RabbitServer]:
+    """Both brokers at once, for what takes half a minute on each."""
+    return redis_server, rabbit_server
+
+
+@pytest.fixture
+def proxy(server: Any) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def client(server: Any, redis_url: str) -> Iterator[App]:
+    """Sends past the proxy."""
+    with App("client", broker=server.url, backend=redis_url) as app:
+        yield app
+
+
+def await_restarts(daemon: Workerd, number: int) -> None:
+    eventually(lambda: daemon.status()["link"]["restarts"] == number, within=60)
+
+
+def user_of_rabbit(server: RabbitServer, name: str, queues: str) -> None:
+    """Give ``name`` the password "another" and the queues that match; the user may exist."""
+    add = f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"another">>, <<"test">>)'
+    rights = ", ".join([f'<<"{queues}">>'] * 3)
+    allow = f'rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"/">>, {rights}, <<"test">>)'
+    server.ctl("eval", f"catch {add}, {allow}.")
+
+
+def test_a_link_that_is_ended_or_reset_is_made_again_and_leaves_nothing(
+    start: Start, proxy: Proxy, client: App, server: Any, redis_url: str
+) -> None:
+    daemon = start(broker=proxy.url(server.url), backend=redis_url)
+    gate = daemon.home / "gate"
+    running = client.send_task("ledger.hold", (0, str(gate)))
+    eventually(lambda: daemon.ran("start")[0] == 1)
+    descriptors = psutil.Process(daemon.pid).num_fds()
+    faults = [proxy.cut, proxy.reset] * 3
+    for number, fault in enumerate(faults, start=1):
+        fault()
+        await_restarts(daemon, number)
+        assert client.send_task("ledger.run", (number,)).get(timeout=60) == number
+    gate.touch()
+    assert running.get(timeout=60) == 0
+    assert psutil.Process(daemon.pid).num_fds() == descriptors
+    assert daemon.text().count("Connection to the broker lost") == len(faults)
+    assert not daemon.logged("Traceback|ERROR")
+    assert daemon.ran("start") == dict.fromkeys(range(len(faults) + 1), 1)
+
+
+def test_a_broker_that_refuses_connections_is_told_and_waited_for(
+    start: Start, proxy: Proxy, client: App, server: Any, redis_url: str
+) -> None:
+    daemon = start(broker=proxy.url(server.url), backend=redis_url)
+    proxy.refuse()
+    proxy.reset()
+    shown = eventually(lambda: "refused" in (text := daemon.degraded()) and text)
+    assert "no link to the broker, trying again: " in shown
+    assert f"127.0.0.1:{proxy.port}" in shown
+    proxy.resume()
+    assert client.send_task("ledger.run", (1,)).get(timeout=60) == 1
+    assert daemon.degraded() == ""
+
+
+def test_a_link_that_is_silent_is_given_up(
+    start: Start,
+    redis_url: str,
+    redis_server: RedisServer,
+    fresh_rabbit_url: str,
+    rabbit_server: RabbitServer,
+) -> None:
+    told = {redis_server: "no answer for 28 s", rabbit_server: "heartbeats missed"}
+    with ExitStack() as stack:
+        proxies = {server: stack.enter_context(Proxy(server.port)) for server in told}
+        daemons = {}
+        for name, (server, proxy) in zip("ab", proxies.items(), strict=True):
+            url = proxy.url(server.url)
+            daemons[server] = start(broker=url, backend=redis_url, home=name, name=name, words=("-Q", name))
+        for proxy in proxies.values():
+            proxy.freeze()
+        for server, words in told.items():
+            lost = f"Connection to the broker lost: .*{words}"
+            # Both wait at the same time; what is more than 30 s is for a machine that is busy.
+            eventually(partial(daemons[server].logged, lost), within=60, every=0.5)
+            assert "no link to the broker" in daemons[server].degraded()
+            proxies[server].resume()
+            await_restarts(daemons[server], 1)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_host_that_nobody_knows_is_told_once_and_tried_again(make: Make, scheme: str) -> None:
+    daemon = make(broker=f"{scheme}://nowhere.invalid//")
+    daemon.start(ready=False)
+    shown = eventually(daemon.degraded)
+    assert f"{scheme}://nowhere.invalid" in shown
+    assert "not known" in shown
+    assert daemon.stop() == 0
+    assert daemon.text().count("not known") == 1
+
+
+def test_a_password_that_rabbitmq_refuses_is_told_and_tried_again(
+    make: Make, fresh_rabbit_url: str, rabbit_server: RabbitServer
+) -> None:
+    daemon = make(broker=fresh_rabbit_url.replace("guest:guest@", "ann:another@"))
+    daemon.start(ready=False)
+    shown = eventually(daemon.degraded)
+    assert "does not know this user with this password (ACCESS_REFUSED" in shown
+    assert daemon.status()["link"]["state"] != "up"
+    user_of_rabbit(rabbit_server, "ann", "nothing")
+    shown = eventually(lambda: "permit" in (text := daemon.degraded()) and text)
+    assert "does not permit this user all that is needed (ACCESS_REFUSED" in shown
+    user_of_rabbit(rabbit_server, "ann", ".*")
+    daemon.wait_ready()
+    assert daemon.degraded() == ""
+    assert "another" not in daemon.text() + shown
+    assert daemon.stop() == 0
+
+
+def test_the_next_broker_of_the_list_takes_over_and_is_kept(
+    start: Start, proxy: Proxy, client: App, server: Any, redis_url: str
+) -> None:
+    with Proxy(server.port) as second:
+        urls = [one.url(server.url) for one in (proxy, second)]
+        daemon = start(broker=";".join(urls), backend=redis_url)
+        gate = daemon.home / "gate"
+        running = client.send_task("ledger.hold", (0, str(gate)))
+        eventually(lambda: daemon.ran("start")[0] == 1)
+        place = lambda: f"127.0.0.1:{proxy.port}" in daemon.status()["link"]["broker"]  # noqa: E731
+        assert place()
+
+        proxy.refuse()
+        proxy.reset()
+        assert client.send_task("ledger.run", (1,)).get(timeout=60) == 1
+        assert not place()
+        assert f" (up at {daemon.status()['link']['broker']} for" in daemon.run("status").stdout
+
+        proxy.resume()
+        second.cut()  # the one that served is tried first
+        await_restarts(daemon, 2)
+        assert not place()
+
+        second.refuse()
+        second.reset()
+        assert client.send_task("ledger.run", (2,)).get(timeout=60) == 2
+        assert place()
+        gate.touch()
+        assert running.get(timeout=60) == 0
+    assert daemon.ran("start") == {0: 1, 1: 1, 2: 1}
+
+
+def test_a_start_goes_through_the_list(make: Make, proxy: Proxy, server: Any) -> None:
+    proxy.refuse()
+    daemon = make(broker=f"{proxy.url(server.url)};{server.url}")
+    daemon.start()
+    assert f"127.0.0.1:{server.port}" in daemon.status()["link"]["broker"]
+    assert daemon.logged(rf"No link to the broker: .*:{proxy.port}.*refused; trying .*:{server.port}")
+    assert daemon.stop() == 0
