@@ -59,7 +59,7 @@ def _cause(exc: BaseException) -> str:
     if isinstance(exc, socket.gaierror):
         return f"its host name cannot be resolved ({exc.strerror})"
     if isinstance(exc, ssl.SSLError):
-        return f"TLS failed ({exc.reason or exc})"
+        return f"TLS failed: {str(exc).partition(' (_ssl')[0]}"
     if isinstance(exc, TimeoutError):
         return "it gives no answer"
     if isinstance(exc, struct.error):
