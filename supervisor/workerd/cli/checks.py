@@ -21,6 +21,7 @@ from workerd.cli.common import Common
 from workerd.cli.settings import layers_of
 from workerd.cli.table import counted
 from workerd.config import Config
+from workerd.config.pools import order_without_effect
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.transport.urls import checked_backend, checked_broker
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
@@ -81,7 +82,9 @@ class Checks:
             return f"{EMBEDDED}: not running; `workerd start` runs {find_server()}"
         with self._client.broker.reaching(), self._client.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0)
-        return f"{', '.join(map(shown, urls))}: reached"
+            rabbit = connection.transport.driver_type == "amqp"
+        told = order_without_effect(self._config.all_pools()) if rabbit else ""
+        return f"{', '.join(map(shown, urls))}: reached{'; ' * bool(told)}{told}"
 
     def backend(self) -> str:
         """The result backend can be reached, or run."""

@@ -24,6 +24,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("broker", _broker(found))
     yield from _row("backend", found.get("backend"))
     yield from _row("queues", ", ".join(found.get("queues") or ()))
+    yield from _row("ended", _cancelled(found.get("cancelled") or {}))
     yield from _row("tasks", _counters(found.get("tasks") or {}))
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
@@ -31,6 +32,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("limits", _limits(found.get("limits") or {}))
     if found.get("state") not in LEAVING:
         yield from _link(found.get("link") or {})
+    for queue, reason in (found.get("refused") or {}).items():
+        yield f"  DEGRADED: queue {queue} is not consumed, trying again: {reason}"
     if found.get("statedb"):
         yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"
     pools = found.get("pools") or ()
@@ -78,6 +81,12 @@ def _link(link: Mapping[str, Any]) -> Iterator[str]:
 
 def _counters(tasks: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in tasks.items() if count)
+
+
+def _cancelled(cancelled: Mapping[str, int]) -> str:
+    """``by the broker, and begun again: the consuming of video (2 times)``."""
+    queues = (f"{queue} ({counted(count, 'time')})" for queue, count in cancelled.items())
+    return f"by the broker, and begun again: the consuming of {', '.join(queues)}" if cancelled else ""
 
 
 def _memory(memory: Mapping[str, Any]) -> str:

@@ -101,6 +101,15 @@ def check_limits(name: str, pool: PoolConfig) -> None:
         )
 
 
+def order_without_effect(pools: Mapping[str, PoolConfig]) -> str:
+    """What is to be told of ``queue_order`` where the broker is RabbitMQ; empty when nothing is."""
+    strict = [name for name, pool in pools.items() if pool.queue_order == "strict" and len(pool.queues) != 1]
+    if not strict:
+        return ""
+    several = "s" * (len(strict) > 1)
+    return f"queue_order = strict has no effect on RabbitMQ (pool{several} {', '.join(strict)})"
+
+
 def left_for_default(queues: Iterable[str], pools: Mapping[str, PoolConfig]) -> list[str]:
     """Those of the app's queues that no named pool has taken; the default pool consumes them."""
     taken = {queue for pool in pools.values() for queue in pool.queues}

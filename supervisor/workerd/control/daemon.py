@@ -2,11 +2,12 @@
 
 ``status()`` gives plain values.  The keys that the command line shows, all optional: ``name``, ``pid``,
 ``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``queues``,
-``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``; ``stopped``, what is
-forbidden for want of it), ``pools`` (one mapping each: ``name``, ``queues``, ``generation``, ``lower``,
-``upper``, ``wanted``, ``alive``, ``busy``, ``autoscale`` (its ``reason``; None for a fixed size),
-``degraded``, ``deaths``, ``children``), ``limits`` (what an operator has set, by task), ``statedb`` (why it
-cannot be written), ``steps``.
+``cancelled`` (how often the broker has ended the consuming, by queue), ``refused`` (why a queue is not
+consumed now, by queue), ``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``;
+``stopped``, what is forbidden for want of it), ``pools`` (one mapping each: ``name``, ``queues``,
+``generation``, ``lower``, ``upper``, ``wanted``, ``alive``, ``busy``, ``autoscale`` (its ``reason``; None for
+a fixed size), ``degraded``, ``deaths``, ``children``), ``limits`` (what an operator has set, by task),
+``statedb`` (why it cannot be written), ``steps``.
 
 A *fact* is a mapping with the key ``event``: ``{"event": "draining", "waiting_for": ["proj.add[4f2a]"],
 "seconds_left": 12.5}`` while a stop goes on, ``{"event": "stopped", "code": 0}`` as the last one of a

@@ -54,5 +54,5 @@ def open_source(
     if kind == "amqp":
         from workerd.source.amqp import AmqpSource  # noqa: PLC0415
 
-        return AmqpSource(connection, scope, zone)
+        return AmqpSource(connection, scope, zone, clock)
     raise ConfigError(f"task queues over {kind!r} are not supported", "use a redis:// or amqp:// broker")

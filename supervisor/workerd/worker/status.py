@@ -38,6 +38,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "backend": worker.masked_backend,
         "link": link(worker, now),
         "queues": list(worker.consumer.queues),
+        **queues(worker),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
         "pools": [
             pool(each, worker.clock.wall() - now) | {"autoscale": worker.autoscaler.status(name)}
@@ -62,6 +63,13 @@ def link(worker: WorkController, now: float) -> dict[str, Any]:
         "seconds": round(now - link.since, 3) if link.since else None,
         "restarts": max(link.restarts, 0),
     }
+
+
+def queues(worker: WorkController) -> dict[str, Any]:
+    """How often the broker has ended our consuming of a queue, and which ones it refuses now, and why."""
+    source = worker.consumer.task_consumer
+    info = source.info() if source is not None else {}
+    return {name: info.get(name, {}) for name in ("cancelled", "refused")}
 
 
 def held(worker: WorkController) -> dict[str, int]:

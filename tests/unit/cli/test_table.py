@@ -55,6 +55,14 @@ def test_a_state_database_that_cannot_be_written_is_told() -> None:
     assert not any("database" in line for line in lines(STATUS | {"statedb": None}))
 
 
+def test_queues_that_the_broker_took_from_us_are_told() -> None:
+    told = list(lines(STATUS | {"cancelled": {"mail": 1, "video": 2}, "refused": {"video": "it is locked"}}))
+    assert (
+        "  ended    by the broker, and begun again: the consuming of mail (1 time), video (2 times)" in told
+    )
+    assert "  DEGRADED: queue video is not consumed, trying again: it is locked" in told
+
+
 def test_of_several_pools_each_shows_its_queues() -> None:
     two = [
         {"name": "default", "queues": ["celery"], "lower": 1, "upper": 1, "alive": 1, "wanted": 1},

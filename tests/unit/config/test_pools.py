@@ -10,7 +10,7 @@ import pytest
 
 from workerd.config import Config, PoolConfig, load_layers
 from workerd.config.model import Autoscale
-from workerd.config.pools import left_for_default, parse_pool
+from workerd.config.pools import left_for_default, order_without_effect, parse_pool
 from workerd.errors import ConfigError
 
 ETC = Path(__file__).parents[3] / "etc" / "workerd.toml"
@@ -213,3 +213,13 @@ def test_a_setting_of_a_table_stands_in_the_flag_of_a_pool_too() -> None:
 def test_what_cannot_stand_in_the_table_is_told_by_its_key(tmp_path: Path, text: str, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         load(tmp_path, text)
+
+
+def test_an_order_that_rabbitmq_cannot_keep_is_told_where_there_is_more_than_one_queue() -> None:
+    strict = PoolConfig(queues=("a", "b"), queue_order="strict")
+    alone = PoolConfig(queues=("c",), queue_order="strict")
+    assert order_without_effect({"default": strict, "one": alone, "fair": PoolConfig()}) == (
+        "queue_order = strict has no effect on RabbitMQ (pool default)"
+    )
+    assert order_without_effect({"one": alone}) == ""
+    assert order_without_effect({"x": strict, "y": strict}).endswith("(pools x, y)")

@@ -40,6 +40,17 @@ def is_classic(connection: Any, name: str) -> bool:
         return probe.is_classic(name)
 
 
+def knows_shared_limits(connection: Any) -> bool:
+    """True if the broker of this kombu ``connection`` has a prefetch limit for a whole channel.
+
+    RabbitMQ 4 deprecates it, and may refuse it.
+    """
+    if connection.qos_semantics_matches_spec:
+        return False
+    version = str(connection.connection.server_properties.get("version", ""))
+    return not version.partition(".")[0].isdecimal() or int(version.partition(".")[0]) < 4
+
+
 class _Probe:
     """A channel of its own, because asking for what does not exist closes the channel."""
 

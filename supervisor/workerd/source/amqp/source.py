@@ -19,16 +19,19 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from workerd.clock import Clock, SystemClock
 from workerd.protocol.dead import Letter, marks_of
+from workerd.source.amqp.cancellations import Cancellations
+from workerd.source.amqp.channel import TaskChannel
 from workerd.source.amqp.copies import Copies
 from workerd.source.amqp.gauge import Gauge
-from workerd.source.amqp.group import Group
+from workerd.source.amqp.group import PATIENCE, Group
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
 from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
-from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
+from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue, knows_shared_limits
 from workerd.source.amqp.reading import delivery_of
 from workerd.source.base import Counted, Delivery, Done
-from workerd.transport.loop import Loop
+from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
@@ -42,15 +45,19 @@ class AmqpSource:
     survives_link = False
     sure_until = math.inf
 
-    def __init__(self, connection: Connection, loop: Loop, zone: tzinfo = UTC) -> None:
-        self._zone = zone
+    def __init__(
+        self, connection: Connection, loop: Loop, zone: tzinfo = UTC, clock: Clock | None = None
+    ) -> None:
+        self._zone, self._clock = zone, clock or SystemClock()
         self._connection, self._loop = connection, loop
         self._publisher = Publisher(connection, loop)
         self._copies = Copies(self._publisher, self._ask)
+        self._cancellations = Cancellations(loop, self._revive)
         self._groups: dict[str, Group] = {}
         self._link: AmqpLink | None = None
         self._gauge: Gauge | None = None
         self._asked = self._closed = False
+        self._patience: Cancelable | None = None
 
     @property
     def pending(self) -> int:
@@ -135,6 +142,7 @@ class AmqpSource:
             with self._link.guarded():
                 for intake in self._intakes():
                     intake.remove(name)
+            self._ask()
 
     def info(self) -> Mapping[str, Any]:
         return {
@@ -145,6 +153,10 @@ class AmqpSource:
             "prefetch": sum(intake.limit for intake in self._intakes()),
             "in_flight": sum(group.held for group in self._groups.values()),
             "pending": self.pending,
+            "acknowledged": sum(group.acked for group in self._groups.values()),
+            "ack_frames": sum(group.frames for group in self._groups.values()),
+            "cancelled": dict(self._cancellations.counts),
+            "refused": dict(self._cancellations.refused),
             "room": {name: group.room for name, group in self._groups.items()},
         }
 
@@ -167,7 +179,7 @@ class AmqpSource:
 
     def _group(self, name: str) -> Group:
         if name not in self._groups:
-            self._groups[name] = Group(self._ask)
+            self._groups[name] = Group(self._ask, self._clock)
         return self._groups[name]
 
     def _intakes(self) -> list[Intake]:
@@ -178,23 +190,31 @@ class AmqpSource:
         group = self._group(name)
         connection: Any = self._connection  # kombu's own types are incomplete
         if group.intake is None:
+            channel = TaskChannel(connection.connection)
+            channel.open()
             group.open(
-                connection.channel(),
-                shared_limit=not connection.qos_semantics_matches_spec,
+                channel,
+                shared_limit=knows_shared_limits(connection),
                 declare=partial(declare_task_queue, connection),
-                on_cancelled=partial(self._loop.call_soon, self._revive),
+                on_cancelled=partial(self._loop.call_soon, self._cancelled),
             )
         assert group.intake is not None
         return group.intake
 
     def _consume(self, group: str, queue: str) -> None:
         self._open(group).add(queue)
+        self._ask()
 
-    def _revive(self, queue: str) -> None:
+    def _cancelled(self, queue: str) -> None:
+        """The broker has ended our consumer of ``queue``."""
         if self._link is not None and not self._closed:
             with self._link.guarded():
-                for intake in self._intakes():
-                    intake.revive(queue)
+                self._cancellations.cancelled(queue)
+
+    def _revive(self, queue: str) -> None:
+        for intake in self._intakes():
+            intake.revive(queue)
+        self._ask()
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -203,6 +223,12 @@ class AmqpSource:
             deliveries = [delivery_of(group.name, *came, self._zone) for came in group.take()]
             if deliveries and not self._closed:
                 self._on_deliveries(deliveries)
+        if self._patience is None and not self._closed and any(g.waiting for g in self._groups.values()):
+            self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._ask()
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -252,3 +278,6 @@ class AmqpSource:
         if self._link is not None:
             self._link.stop()
         self._publisher.close()
+        self._cancellations.close()
+        if self._patience is not None:
+            self._patience.cancel()

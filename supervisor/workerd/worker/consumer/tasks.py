@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.backends.url import shown
 from workerd.bootsteps import StartStopStep
+from workerd.config.pools import order_without_effect
 from workerd.source import Owner, open_source
 from workerd.transport.amqp_refusals import reaching
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
+
+logger = logging.getLogger(__name__)
 
 
 class Tasks(StartStopStep):
@@ -22,6 +26,7 @@ class Tasks(StartStopStep):
 
     def __init__(self, c: Consumer, **options: Any) -> None:
         c.task_consumer = None
+        self._told_order = False
 
     def start(self, c: Consumer) -> None:
         identity, config = c.controller.identity, c.controller.config
@@ -39,6 +44,9 @@ class Tasks(StartStopStep):
         c.task_consumer = source
         if source.survives_link:
             identity.record()
+        elif not self._told_order and (told := order_without_effect(config.all_pools())):
+            self._told_order = True
+            logger.warning("%s", told)
         dispatcher = c.controller.dispatcher
         on_lost = partial(c.link_lost, c.link.generation)
         try:
