@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,15 +70,16 @@ class ControlServer:
         self._loop.add_reader(listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Stop listening, send the last answers (at most 0.5 s each), close every client."""
+        """Stop listening, send the last answers (at most 0.5 s for all), close every client."""
         if self._listener is not None:
             self._stop_accepting()
             self._listener.close()
             self._listener = None
             if self.path.exists() and self.path.stat().st_ino == self._inode:
                 self.path.unlink()
+        deadline = time.monotonic() + _LAST_WORDS
         for connection in list(self._connections):
-            connection.finish(_LAST_WORDS)
+            connection.finish(max(deadline - time.monotonic(), 0.0))
 
     def _clear_place(self) -> None:
         try:

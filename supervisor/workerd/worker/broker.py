@@ -17,6 +17,7 @@ from workerd import paths
 from workerd.bootsteps import StartStopStep
 from workerd.config import Config
 from workerd.worker.embedded import EmbeddedServer, find_server, private_dir
+from workerd.worker.life.stop_time import Part
 
 if TYPE_CHECKING:
     from workerd.worker import WorkController
@@ -65,7 +66,7 @@ class Broker(StartStopStep):
     def stop(self, worker: WorkController) -> None:
         server, self._server = self._server, None
         if server is not None:
-            server.stop(_STOP)
+            server.stop(worker.stop_time.left(_STOP, Part.SERVER))
 
     def terminate(self, worker: WorkController) -> None:
         self.stop(worker)

@@ -26,6 +26,7 @@ from workerd.worker.desk import OperatorDesk
 from workerd.worker.inbox import Inbox, StopRequested
 from workerd.worker.life.conduct import Conductor
 from workerd.worker.life.lifecycle import Event, Life, State, asked_by, decide
+from workerd.worker.life.stop_time import StopTime
 from workerd.worker.log import logs
 from workerd.worker.pool.memory import MemoryKeeper
 from workerd.worker.pool.reloads import Reloads
@@ -93,6 +94,7 @@ class WorkController:
         self.life = Life()
         self.started_at = self.clock.now()
         self.drain_timeout = config.drain.timeout
+        self.stop_time = StopTime(self.clock)
         self.marks = marks_of(app)
         """What the daemon has of the app as it was at the start."""
         self.ready = False

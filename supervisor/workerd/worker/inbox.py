@@ -9,7 +9,8 @@ the last of two would be lost and with it the code that it announces; CHLD is to
 children to reap.  TTIN and TTOU count slots, so each one is told.
 
 Inside ``with inbox.interruptible():`` a stop request raises ``StopRequested`` from the handler, because
-Python resumes an interrupted system call unless its handler raises (PEP 475).
+Python resumes an interrupted system call unless its handler raises (PEP 475).  So does the moment ``until``,
+which a stop that is under way has set: an alarm of the kernel's (ALRM) wakes who waits then.
 
 Units:  seconds of the monotonic clock.
 Errors: ValueError when ``install`` is called outside the main thread.
@@ -17,6 +18,7 @@ Errors: ValueError when ``install`` is called outside the main thread.
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import time
@@ -54,7 +56,14 @@ SLOTS = 4
 
 
 class StopRequested(BaseException):
-    """A stop was asked for while ``interruptible`` code ran.  The request itself waits in the inbox."""
+    """A stop was asked for while ``interruptible`` code ran, or what a stop leaves for it is over.
+
+    The request itself waits in the inbox.
+    """
+
+
+class _TimeIsOver(BaseException):
+    """The seconds of ``bounded`` are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,9 @@ class Inbox:
         self._taken = dict.fromkeys(SIGNALS, 0)  # written by take() only
         self._accepted: dict[Signals, float] = {}
         self._armed = False
+        self._bounding = False
+        self.until = math.inf
+        """What is ``interruptible`` is left then."""
         self._before: dict[Signals, Any] = {}
         self._wakeup_before = -1
         self._reader, self._writer = socket.socketpair()
@@ -120,13 +132,37 @@ class Inbox:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """A stop request that comes in here, or waits in the inbox already, raises ``StopRequested``."""
-        self._armed = True
-        try:
-            if any(self._count[signum] != self._taken[signum] for signum in STOPS):
-                raise StopRequested
+        ended = False
+        with self.bounded(self.until - self._clock()):
+            self._armed = True
+            try:
+                waits = any(self._count[signum] != self._taken[signum] for signum in STOPS)
+                if waits or self._clock() >= self.until:
+                    raise StopRequested
+                yield
+                ended = True
+            finally:
+                self._armed = False
+        if not ended:
+            raise StopRequested
+
+    @contextmanager
+    def bounded(self, within: float) -> Iterator[None]:
+        """What is done here ends within so many seconds: then it is left where it waits, without an error."""
+        if math.isinf(within):
             yield
+            return
+        before = signal.signal(signal.SIGALRM, self._over)
+        self._bounding = True
+        signal.setitimer(signal.ITIMER_REAL, max(within, 0.001))
+        try:
+            yield
+        except _TimeIsOver:
+            return
         finally:
-            self._armed = False
+            self._bounding = False
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
     def _record(self, signum: int, frame: FrameType | None) -> None:
         # Runs between two bytecodes of the main thread, so `take` sees each store whole or not at all.
@@ -137,6 +173,11 @@ class Inbox:
         if self._armed and number in STOPS:
             self._armed = False  # once only: the code that unwinds must not be hit again
             raise StopRequested
+
+    def _over(self, signum: int, frame: FrameType | None) -> None:
+        if self._bounding:
+            self._bounding = False  # once only, as above
+            raise _TimeIsOver
 
     def _arrivals(self, signum: Signals) -> Iterator[SignalSeen]:
         count, taken = self._count[signum], self._taken[signum]

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from workerd.bootsteps import Blueprint
 from workerd.config.pools import left_for_default
 from workerd.control.lock import NameLock
-from workerd.errors import ConfigError, ExitCode
+from workerd.errors import ConfigError, ExitCode, WorkerdError
 from workerd.paths import control_socket, ensure_dir, runtime_dir
 from workerd.transport.urls import check_urls
 from workerd.worker.broker import needs_embedded
@@ -26,7 +27,7 @@ from workerd.worker.controller import WorkController
 from workerd.worker.embedded import find_server
 from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
-from workerd.worker.life import again
+from workerd.worker.life import again, leaving
 from workerd.worker.log import logs
 from workerd.worker.watching import check_installed
 
@@ -68,8 +69,9 @@ def run_daemon(layers: Layers, *, dry: bool = False) -> int:
 
 
 def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool]:
-    """(exit code, whether to exec).  On the way to an exec every signal is blocked when this returns."""
-    inbox = Inbox()
+    """(exit code, whether to exec).  Every signal is blocked from here on when this returns."""
+    inbox, before = Inbox(), set(threading.enumerate())
+    code: int = ExitCode.BUG
     inbox.install()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
@@ -78,18 +80,24 @@ def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool
                 app = import_app(config.app)
         except StopRequested:
             logger.info("Stopped while the app was being imported")
-            return ExitCode.OK, False
+            code = ExitCode.OK
+            return code, False
         # The app may have installed handlers of its own; the supervisor's are the ones that count.
         inbox.install()
         worker = WorkController(app, with_app(layers, app), inbox=inbox, identity=identity)
         code = worker.run()
+        # Until the new code's handlers stand a signal would kill; a blocked one waits for them.
+        leaving.hear_nothing_more()
         if worker.restarting:
-            # Until the new code's handlers stand a signal would kill; a blocked one waits for them.
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             worker.last_requests()
         return code, worker.restarting
+    except WorkerdError as exc:
+        code = exc.exit_code
+        raise
     finally:
+        leaving.hear_nothing_more()
         inbox.uninstall()
+        leaving.do_not_wait_for(set(threading.enumerate()) - before, code)
 
 
 def try_start(layers: Layers, config: Config) -> int:

@@ -23,6 +23,7 @@ from workerd.worker.embedded import binary, private_dir
 from workerd.worker.embedded.backoff import Backoff
 from workerd.worker.embedded.link import answers
 from workerd.worker.inbox import Inbox, StopRequested
+from workerd.worker.life.stop_time import StopTime
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def worker(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         hub=loop,
         reaper=MiniReaper(loop),
         clock=SystemClock(),
+        stop_time=StopTime(SystemClock()),
         inbox=SimpleNamespace(interruptible=nullcontext),
     )
 

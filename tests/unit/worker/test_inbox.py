@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from signal import Signals
 
@@ -201,6 +202,42 @@ def test_the_code_that_unwinds_is_not_interrupted_again(inbox: Inbox) -> None:
     assert unwound
 
 
+def test_what_is_interruptible_ends_when_the_stop_leaves_no_more_time() -> None:
+    inbox = Inbox()
+    inbox.until = time.monotonic() + 0.05
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(StopRequested), inbox.interruptible():
+        ours.recv(1)
+    with pytest.raises(StopRequested), inbox.interruptible():
+        pytest.fail("the block was entered")
+    inbox.uninstall()
+
+
+def test_what_is_bounded_is_left_without_an_error_and_hears_no_stop(inbox: Inbox) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    signal.raise_signal(Signals.SIGTERM)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, inbox.bounded(0.05):
+        signal.raise_signal(Signals.SIGTERM)
+        ours.recv(1)
+        pytest.fail("it was not left")
+
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert taken(inbox) == [Signals.SIGTERM]
+
+
+def test_what_ends_in_time_is_not_left(inbox: Inbox) -> None:
+    ended = False
+    with inbox.bounded(60):
+        ended = True
+    with pytest.raises(ValueError, match="its own"), inbox.bounded(60):
+        raise ValueError("its own")
+
+    assert ended
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 def test_stop_requested_is_not_caught_as_an_exception() -> None:
     assert not issubclass(StopRequested, Exception)
 
@@ -246,7 +283,8 @@ def test_handlers_can_be_taken_back_from_an_app_that_changed_them(inbox: Inbox) 
 def test_a_signal_that_was_blocked_over_an_exec_is_not_lost() -> None:
     inbox = Inbox()
     signal.pthread_sigmask(signal.SIG_BLOCK, {Signals.SIGUSR2})
-    os.kill(os.getpid(), Signals.SIGUSR2)
+    # To this thread: of the whole process another one, which does not block it, might be hit.
+    signal.pthread_kill(threading.get_ident(), Signals.SIGUSR2)
 
     inbox.install()
     seen = taken(inbox)

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 from workerd.backends.url import shown
 from workerd.bootsteps import StartStopStep
 from workerd.transport.amqp_refusals import reaching
+from workerd.worker.life.stop_time import Part
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
 
 HEARTBEAT = 9.0
 """Seconds; a silent broker is noticed within three of them."""
+
+
+FAREWELL = 2.0
+"""Seconds that a broker has to answer the end of a connection."""
 
 
 class Connection(StartStopStep):
@@ -49,10 +54,10 @@ class Connection(StartStopStep):
         connection, c.connection = c.connection, None
         if connection is None:
             return
-        if c.lost:
-            connection.collect()  # release() would wait for the broker's last word
-        else:
-            connection.release()
+        if not c.lost:
+            with c.controller.inbox.bounded(c.controller.stop_time.left(FAREWELL, Part.LINK)):
+                connection.release()
+        connection.collect()  # release() would wait for the last word of a broker that is gone
 
     def shutdown(self, c: Consumer) -> None:
         self.stop(c)

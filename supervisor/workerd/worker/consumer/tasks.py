@@ -11,11 +11,15 @@ from workerd.bootsteps import StartStopStep
 from workerd.config.pools import order_without_effect
 from workerd.source import Owner, open_source
 from workerd.transport.amqp_refusals import reaching
+from workerd.worker.life.stop_time import Part
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
 
 logger = logging.getLogger(__name__)
+
+FAREWELL = 2.0
+"""Seconds that a broker has to answer the end of its channels."""
 
 
 class Tasks(StartStopStep):
@@ -68,7 +72,8 @@ class Tasks(StartStopStep):
     def stop(self, c: Consumer) -> None:
         source, c.task_consumer = c.task_consumer, None
         if source is not None:
-            source.close()
+            with c.controller.inbox.bounded(c.controller.stop_time.left(FAREWELL, Part.LINK)):
+                source.close()
 
     def shutdown(self, c: Consumer) -> None:
         self.stop(c)

@@ -1,5 +1,7 @@
 """Become the server, as a process that ends with its supervisor: ``launcher.py PARENT_PID ARGV...``.
 
+The signals that are blocked stay blocked (``process.FOR_THE_SUPERVISOR``).
+
 Run as a script under ``python -I -S``.  The supervisor itself never forks without exec, so what must
 happen between the two happens here.  Exit 71 when the kernel refuses.
 """
@@ -16,12 +18,11 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main(parent: int, argv: list[str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0) != 0:
         sys.exit(71)
     # The signal is only sent for a death from now on; an earlier one shows as another parent.
     if os.getppid() != parent:
         sys.exit(0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execv(argv[0], argv)
 
 

@@ -14,6 +14,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+FOR_THE_SUPERVISOR = frozenset(
+    (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2)
+)
+"""Blocked in the programs beside the supervisor: whoever signals all processes at once, as systemd does,
+means the daemon, and the server must serve until the supervisor has drained.  INT is left to the supervisor,
+and to the kernel for the supervisor's death; USR1, because the server ends a process of its own with it."""
+
+KILLED = 1.0
+"""For a process that has been killed to be gone."""
+
 LOG_NAME = "valkey.log"
 
 _PREFIX = re.compile(r"\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ \S ")  # "812:M 24 May 2025 09:12:44.871 # "
@@ -51,12 +61,13 @@ def spawn(binary: Path, data_dir: Path, socket: Path, locked: int) -> int:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setpgroup=0,
+        setsigmask=FOR_THE_SUPERVISOR,
         setsigdef=_TO_DEFAULT,
     )
 
 
 def bound_to_us(argv: Sequence[str]) -> list[str]:
-    """``argv``, started by this thread, as a process that gets TERM when it ends."""
+    """``argv``, started by this thread, as a process that gets INT when it ends, and hears no TERM."""
     launcher = Path(__file__).with_name("launcher.py")
     return [sys.executable, "-I", "-S", str(launcher), str(os.getpid()), *argv]
 
@@ -88,13 +99,13 @@ def has_ended(pid: int) -> bool:
 
 
 def end(pid: int, within: float) -> None:
-    """TERM, and KILL after ``within``; returns when the child has ended.  Leaves its status."""
+    """INT, and KILL after ``within``; returns when the child has ended.  Leaves its status."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        for signum, patience in ((signal.SIGTERM, within), (signal.SIGKILL, within)):
+        for signum, patience in ((signal.SIGINT, within), (signal.SIGKILL, KILLED)):
             signal.pidfd_send_signal(handle, signum)
             poller = select.poll()
             poller.register(handle, select.POLLIN)

@@ -84,7 +84,7 @@ class EmbeddedServer:
         return False
 
     def stop(self, within: float = 10.0) -> None:
-        """End our own server (TERM, KILL after ``within``) or leave another's; blocks.  May be repeated."""
+        """End our own server (INT, KILL after ``within``) or leave another's; blocks.  May be repeated."""
         self.role = Role.OFF
         self._quiet()
         if self.pid:

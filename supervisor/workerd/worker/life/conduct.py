@@ -10,6 +10,7 @@ import faulthandler
 import json
 import logging
 import sys
+from collections.abc import Callable
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from workerd.errors import ExitCode
 from workerd.worker.consumer.link import LinkState
 from workerd.worker.life import commands as do
 from workerd.worker.life.lifecycle import Event, State
+from workerd.worker.life.stop_time import Part
 from workerd.worker.log import logs
 from workerd.worker.pool.step import recipe
 from workerd.worker.status import status, waiting_for
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+
+PATIENCE = 5.0
+"""Seconds for killed children to be gone, when nothing else limits them."""
 
 STOPPING = "the daemon is stopping"
 UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
@@ -39,7 +44,7 @@ class Conductor:
         self.worker = worker
         self.code: int = ExitCode.OK
         self.restart = False
-        self._deadline = 0.0
+        self._deadline = 0.0  # when the state changes by itself, while a stop goes on
         self._ticker: Any = None
         self._alarm: Any = None
         self._unsettled, self._progress = -1, 0.0  # settlements open, and when that number last changed
@@ -51,9 +56,17 @@ class Conductor:
         code = worker.hub.run()
         if worker.state is not State.STOPPED and code is not None:
             self.code = code
-            worker.dispatcher.kill()
-            worker.pools.terminate()
+            self._cut_off()
         self._flush()
+
+    def _cut_off(self) -> None:
+        """Nothing has asked the tasks to end, so they are killed and go back."""
+        worker = self.worker
+        worker.stop_time.ends_within(worker.config.drain.grace)
+        worker.dispatcher.kill()
+        worker.pools.terminate()
+        self._turn_while(lambda: not worker.pools.empty, worker.stop_time.left(PATIENCE, Part.CHILDREN))
+        worker.dispatcher.give_back_all("the daemon has stopped")
 
     @singledispatchmethod
     def perform(self, command: Any) -> None:
@@ -65,12 +78,12 @@ class Conductor:
     @perform.register
     def _(self, command: do.BeginDrain) -> None:
         worker = self.worker
-        self._deadline = worker.clock.now() + worker.drain_timeout
+        worker.stop_time.ends_within(worker.drain_timeout + worker.config.drain.grace)
         _log_drain(worker)
         worker.reloads.overtaken("the daemon is restarting" if worker.life.restart else STOPPING)
         self._set_alarm(worker.drain_timeout, Event.DEADLINE)
         self._ticker = worker.hub.call_repeatedly(1.0, self._tick)
-        self._tell_draining()
+        self._tell_waiting()
         worker.dispatcher.drain(self._drained)
 
     @perform.register
@@ -79,6 +92,7 @@ class Conductor:
         grace = worker.config.drain.grace if worker.dispatcher.unfinished else 0.0
         titles = ", ".join(waiting_for(list(worker.dispatcher.table))) or "nothing runs"
         logger.warning("Stopping: %.0f seconds of grace for %s", grace, titles)
+        worker.stop_time.ends_within(grace)
         self._set_alarm(grace, Event.GRACE_OVER)
         worker.dispatcher.orders.soft_stop()
 
@@ -87,7 +101,8 @@ class Conductor:
         worker = self.worker
         worker.reloads.overtaken(STOPPING)
         worker.desk.end_trial()
-        self._set_alarm(worker.config.drain.grace, Event.GRACE_OVER)
+        worker.stop_time.ends_within(worker.config.drain.grace)
+        self._set_alarm(worker.stop_time.left(worker.config.drain.grace, Part.CHILDREN), Event.GRACE_OVER)
         worker.dispatcher.kill()
         worker.pools.terminate()
 
@@ -112,19 +127,22 @@ class Conductor:
     def _set_alarm(self, seconds: float, event: Event) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self.worker.hub.call_later(seconds, self.worker.happened, event)
+        worker = self.worker
+        # What blocks the loop, such as a connect, must not hold up the alarm.
+        self._deadline = worker.inbox.until = worker.clock.now() + seconds
+        self._alarm = worker.hub.call_later(seconds, worker.happened, event)
 
     def shorten(self, seconds: float) -> None:
         """A drain that is under way has at most ``seconds`` more."""
-        left = max(self._deadline - self.worker.clock.now(), 0.0)
-        if self.worker.state is State.DRAINING and seconds < left:
-            self._deadline = self.worker.clock.now() + seconds
+        worker = self.worker
+        if worker.state is State.DRAINING and seconds < self._deadline - worker.clock.now():
+            worker.stop_time.ends_within(seconds + worker.config.drain.grace)
             self._set_alarm(seconds, Event.DEADLINE)
 
     def _tick(self) -> None:
         """Each second of a stop: tell who waits, and do not wait for a broker or backend that is gone."""
         worker = self.worker
-        self._tell_draining()
+        self._tell_waiting()
         if worker.state is not State.DRAINING or worker.dispatcher.unfinished:
             return
         worker.dispatcher.check_idle()
@@ -137,28 +155,33 @@ class Conductor:
             logger.warning("Nothing runs any more, and %d settlements get no answer: not waiting", unsettled)
             worker.happened(Event.DEADLINE)
 
-    def _tell_draining(self) -> None:
+    def _tell_waiting(self) -> None:
         worker = self.worker
         left = max(self._deadline - worker.clock.now(), 0.0)
         titles = waiting_for(list(worker.dispatcher.table))
-        fact = {"event": "draining", "waiting_for": titles, "seconds_left": round(left, 1)}
+        fact = {"event": worker.state.value, "waiting_for": titles, "seconds_left": round(left, 1)}
         worker.desk.tell(fact | {"unsettled": worker.dispatcher.unsettled})
 
     def _flush(self) -> None:
         """The last words to the broker, the backend and the operator, within one grace period."""
         worker = self.worker
         answering = worker.consumer.link.state is LinkState.UP and not self._stuck
-        patience = worker.config.drain.grace if answering else 0.0
-        deadline = worker.clock.now() + patience
-        alarm = worker.hub.call_later(patience, _nothing)
-        while worker.dispatcher.unsettled and worker.clock.now() < deadline:
-            worker.hub.turn()
-        alarm.cancel()
+        patience = worker.stop_time.left(worker.config.drain.grace, Part.SETTLEMENTS) if answering else 0.0
+        self._turn_while(lambda: worker.dispatcher.unsettled > 0, patience)
         left = worker.dispatcher.unsettled
         if left:
             logger.warning("%d messages could not be settled; they will be delivered again", left)
             self.code = self.code or ExitCode.GIVEN_BACK
         worker.desk.tell({"event": "stopped", "code": int(self.code)})
+
+    def _turn_while(self, waiting: Callable[[], bool], seconds: float) -> None:
+        """The loop has been left, and this is still to come."""
+        worker = self.worker
+        deadline = worker.clock.now() + seconds
+        alarm = worker.hub.call_later(seconds, _nothing)
+        while waiting() and worker.clock.now() < deadline:
+            worker.hub.turn()
+        alarm.cancel()
 
     # -- all else ------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError
 from workerd.worker.life.lifecycle import Event
+from workerd.worker.life.stop_time import Part
 from workerd.worker.pool.output import log_line
 from workerd.worker.pool.pools import Pools
 from workerd.worker.pool.reloads import Change
@@ -176,15 +177,16 @@ class Pool(StartStopStep):
     def stop(self, worker: WorkController) -> None:
         """Idle children leave by themselves; whatever still runs has had its time and is killed."""
         worker.pools.close()
-        self._wait(worker)
+        self._wait(worker, Part.ANSWERS)
         if not worker.pools.empty:
             worker.pools.terminate()
-            self._wait(worker)
+            self._wait(worker, Part.POOL)
 
-    def _wait(self, worker: WorkController) -> None:
-        deadline = worker.clock.now() + PATIENCE
+    def _wait(self, worker: WorkController, part: Part) -> None:
+        patience = worker.stop_time.left(PATIENCE, part)
+        deadline = worker.clock.now() + patience
         # The timer wakes the loop at the deadline; everything else that happens wakes it earlier.
-        alarm = worker.hub.call_later(PATIENCE, _nothing)
+        alarm = worker.hub.call_later(patience, _nothing)
         while not worker.pools.empty and worker.clock.now() < deadline:
             worker.hub.turn()
         alarm.cancel()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -80,5 +81,7 @@ def say(fact: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
+    # The daemon's way to end it, with nothing to say.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Not sys.exit: the watching threads would be waited for.
     os._exit(main())
