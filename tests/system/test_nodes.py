@@ -24,7 +24,7 @@ def node(start: Start, redis_url: str) -> Callable[..., Workerd]:
     """``node(name)``: one daemon of a cluster on the session's Redis."""
 
     def one(name: str, lease: str = LEASE, **options: object) -> Workerd:
-        env = {"WORKERD_LEASE": lease}
+        env = {"WORKERD_LEASE": lease, "WORKERD_ETA_HORIZON": "1h"}
         return start(home=name, name=name, broker=redis_url, backend=redis_url, env=env, **options)
 
     return one
@@ -36,7 +36,7 @@ def test_the_task_of_a_killed_node_runs_on_another(
     first = node("first")
     with first.client() as app, redis_server.client() as client:
         held = app.send_task("ledger.hold", (1, "gate"))
-        waiting = app.send_task("ledger.run", (2,), countdown=600)
+        waiting = app.send_task("ledger.run", (2,), countdown=600)  # held: see ``node``
         eventually(lambda: first.ran("start")[1] == first.status()["tasks"]["scheduled"] == 1)
         eventually(lambda: [client.hlen(key) for key in client.keys("workerd:deaths:*")] == [1])
         second = node("second")
@@ -64,11 +64,11 @@ def test_a_node_that_was_stopped_past_its_lease_settles_nothing_of_others(
     first = node("first")
     with first.client() as app, redis_server.client() as client:
         held = app.send_task("ledger.hold", (1, "gate"))
-        app.send_task("ledger.run", (2,), countdown=3)
+        app.send_task("ledger.run", (2,), countdown=5)
         eventually(lambda: first.ran("start")[1] == first.status()["tasks"]["scheduled"] == 1)
-        second = node("second")
         os.kill(first.pid, signal.SIGSTOP)
         try:
+            second = node("second")
             eventually(lambda: second.ran("start")[1] == second.ran()[2] == 1)
         finally:
             os.kill(first.pid, signal.SIGCONT)

@@ -103,6 +103,8 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Reload when the app's own files change."""
     lease: float = 30.0
     """Seconds that this node's in-flight work on Redis is ours without renewal."""
+    eta_horizon: float = 60.0
+    """Seconds: what is due later than this waits in the broker, and not in this daemon."""
     drain: Drain = msgspec.field(default_factory=Drain)
     pools: dict[str, PoolConfig] = {}
     """Pools beside the default one, by name."""

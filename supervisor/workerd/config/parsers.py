@@ -169,6 +169,14 @@ def parse_lease(value: Any) -> float:
     return seconds
 
 
+def parse_horizon(value: Any) -> float:
+    """As ``parse_duration``; what is due within a second is here sooner than it could be sent away."""
+    seconds = parse_duration(value)
+    if seconds < 1:
+        raise ValueError("this must be 1 second or more")
+    return seconds
+
+
 def _one_of(kind: Any, value: Any) -> str:
     word = str(value).strip().lower()
     if word not in get_args(kind):
@@ -195,6 +203,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "autoscale.max_load": parse_load,
     "watch": parse_flag,
     "lease": parse_lease,
+    "eta_horizon": parse_horizon,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,
     "loglevel": parse_level,

@@ -22,6 +22,7 @@ from workerd.delivery.limits import LiveLimits
 from workerd.delivery.narrator import Narrator
 from workerd.delivery.orders import Orders
 from workerd.delivery.outcome import DONE, GIVE_BACK
+from workerd.delivery.parking import HORIZON, Parking
 from workerd.delivery.request import Request, Stage
 from workerd.delivery.runs import Runs
 from workerd.delivery.settler import Settler
@@ -44,7 +45,8 @@ class Dispatcher:
     """Holds the table, and a lane for each pool.
 
     ``intake`` makes requests of deliveries, ``runs`` takes over what a pool has.  ``queues`` gives the
-    queues of each pool by its name, the default pool first.
+    queues of each pool by its name, the default pool first; what is due in more than ``horizon`` seconds
+    waits in the broker.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Dispatcher:
         timer: Any,
         hostname: str,
         max_crashes: int = 3,
+        horizon: float = HORIZON,
         queues: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.clock, self.timer, self.hostname = clock, timer, hostname
@@ -66,7 +69,7 @@ class Dispatcher:
         self.dead_room = DeadRoom(hostname, clock, self.totals, self.narrator)
         self.settler = Settler(self.table, self.dead_room, self.deaths, clock, self.check_idle)
         self.failures = Failures()
-        self.intake, self.runs = Intake(self), Runs(self)
+        self.intake, self.runs, self.parking = Intake(self), Runs(self), Parking(self, horizon)
         self.limits, self.orders, self.takeovers = LiveLimits(), Orders(self), Takeovers(self)
         self.draining = False
         self.paused = ""
@@ -115,6 +118,7 @@ class Dispatcher:
             self.cancel_timer(request)
             if request.stage is Stage.ACKNOWLEDGING:
                 self.lane_of(request).unsure(request)
+        self.parking.link_lost()
         for lane in self.lanes.values():
             lane.keep_only_held()
 
@@ -122,20 +126,26 @@ class Dispatcher:
         """Take what the source has fetched; what cannot be run is put aside, never dropped."""
         for delivery in deliveries:
             self.intake.take(delivery)
+        self.parking.batch_ended()
         self.pump()
         self.check_idle()
 
     def reserve(self, request: Request) -> None:
-        """It waits for a slot from here on, or for its ETA first."""
+        """It waits for a slot from here on, or for its ETA first, in the broker if that is far."""
         if self.draining:
             self.give_back(request, "the daemon is stopping")
-            return
+        elif not self.parking.take(request):
+            self.schedule(request)
+
+    def schedule(self, request: Request) -> None:
+        """It waits here, for its ETA if that is to come."""
         eta = request.message.eta
         if eta is not None and eta > self.clock.wall():
             request.stage = Stage.SCHEDULED
             delay = eta - self.clock.wall()
             request.timer = self.timer.call_after(delay, self._due, (request,), priority=6)
             return
+        request.stage = Stage.RESERVED
         self.lane_of(request).ready.append(request)
 
     def _due(self, request: Request) -> None:

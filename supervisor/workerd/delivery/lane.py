@@ -64,13 +64,27 @@ class Lane:
 
     def _room(self, pool: Pool) -> int:
         """How many messages more this node should hold for the pool."""
-        if self.dispatcher.table.held(self.name) >= self.most_held:
+        if self.dispatcher.table.held(self.name) >= self.most_held or self.dispatcher.parking.full:
             return 0
         if self.dispatcher.paused:
             # One at a time, else a pause whose cause does not go away by itself would have no end.
             return int(pool.free > 0 and not any(lane.demand() for lane in self.dispatcher.lanes.values()))
+        return self._wanted(pool) + self.dispatcher.parking.bonus[self.name]
+
+    def _wanted(self, pool: Pool) -> int:
         free = max(pool.free - len(self._acknowledging), 0)
         return self.prefetch.room(slots=pool.alive, free=free, reserved=self._startable())
+
+    def excess(self) -> list[Request]:
+        """What waits for a slot beyond the number that should, taken out of what waits."""
+        if self.pool is None:
+            return []
+        free = max(self.pool.free - len(self._acknowledging), 0)
+        most = free + self.prefetch.waiting(self.pool.alive)
+        found: deque[Request] = deque()
+        while len(self.ready) > most and not self.ready[-1].acknowledged:
+            found.appendleft(self.ready.pop())
+        return list(found)
 
     def _startable(self) -> int:
         # What may not run now leaves its slot to others.

@@ -70,6 +70,9 @@ class Narrator:
     def failed_by_death(self, request: Request, death: Death, fate: str) -> None:
         logger.error("Task %s lost its child %d: %s; %s", request.title, death.pid, death.words, fate)
 
+    def parked(self, request: Request) -> None:
+        logger.debug("Task %s waits in the broker for its ETA", request.title)
+
     def revoked(self, request: Request) -> None:
         logger.warning("Task %s revoked by an operator before it ran", request.title)
 

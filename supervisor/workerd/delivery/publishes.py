@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from workerd.delivery.request import Settlement, Verdict
+from workerd.delivery.request import Verdict
 
 if TYPE_CHECKING:
     from workerd.delivery.request import Request
@@ -46,14 +46,14 @@ class Publishes:
             self._held[tag, request.delivery.queue] = request
 
     def remove(self, request: Request, now: float) -> None:
-        """Its settlement is confirmed; one that was given back may come again and shall run."""
+        """Its settlement is confirmed; one that was given back or parked may come again and shall run."""
         publish, verdict = (request.message.publisher_tag, request.delivery.queue), request.verdict
         if self._held.get(publish) is not request:
             return
         del self._held[publish]
         while self._fresh and self._fresh[0][0] < now - FRESH:
             self._fresh.popleft()
-        if verdict is None or verdict.settlement is Settlement.GIVE_BACK:
+        if verdict is None or verdict.settlement.runs_again:
             return
         if request.taken:
             # It waits in its queue again, or will when the node that took it over has an accident too.

@@ -129,7 +129,7 @@ class Redeliveries:
         """An orphan has its verdict, or one was on its way when the link was lost."""
         mark = mark_of(request.delivery, request.message)
         self._adopted(request, mark)
-        if verdict.settlement is not Settlement.GIVE_BACK:  # the broker has taken that back itself
+        if not verdict.settlement.runs_again:  # the broker has taken that back itself
             self._untold.add(mark, verdict, now)
 
     def claim(self, delivery: Delivery, message: Message, now: float) -> Request | Verdict | None:

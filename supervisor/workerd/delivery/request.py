@@ -120,7 +120,14 @@ class Settlement(Enum):
 
     DONE = "done"
     GIVE_BACK = "give back"
+    PARK = "park"
+    """To wait in the broker for its ETA."""
     PUT_ASIDE = "put aside"
+
+    @property
+    def runs_again(self) -> bool:
+        """The same message comes again and shall be run then."""
+        return self in (Settlement.GIVE_BACK, Settlement.PARK)
 
 
 @dataclass(frozen=True, slots=True)

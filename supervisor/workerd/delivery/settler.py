@@ -34,6 +34,9 @@ class Settler:
         self.takes_back = False
         """The broker takes what is unsettled back when a link is lost (AMQP)."""
         self._sure_until = math.inf  # as the last link left it
+        self.on_parked: Callable[[Request], None] = _nothing
+        self.on_refused: Callable[[Request], None] = _nothing
+        """Of what should be parked: the broker has it, or cannot keep it."""
 
     @property
     def sure(self) -> bool:
@@ -101,6 +104,9 @@ class Settler:
             case Settlement.GIVE_BACK:
                 request.delivery.deaths = request.deaths
                 source.give_back([request.delivery], then)
+            case Settlement.PARK:
+                request.delivery.deaths = request.deaths
+                source.park(request.delivery, then, partial(self.on_refused, request))
             case Settlement.PUT_ASIDE:
                 assert verdict.letter is not None  # ``decide`` has had one written
                 source.put_aside(request.delivery, verdict.letter, then)
@@ -110,4 +116,10 @@ class Settler:
             self.table.redeliveries.settled(request, self.clock.now())
         self.table.remove(request, self.clock.now())
         self.deaths.settled(request)
+        if request.verdict is not None and request.verdict.settlement is Settlement.PARK:
+            self.on_parked(request)
         self.on_settled()
+
+
+def _nothing(request: Request) -> None:
+    """Nobody wants to know."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from workerd.delivery.request import Request, Settlement, Stage
+from workerd.delivery.request import Request, Stage
 
 if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
@@ -44,7 +44,7 @@ class Takeovers:
             self.forget(request)
         elif not request.doubtful:
             request.taken = True
-            if request.verdict is None or request.verdict.settlement is not Settlement.GIVE_BACK:
+            if request.verdict is None or not request.verdict.settlement.runs_again:
                 self.dispatcher.totals.repeated += 1
                 self.dispatcher.narrator.repeats(request)
 

@@ -35,6 +35,15 @@ def mark_redelivered(raw: bytes, deaths: int = 0) -> bytes:
     return _changed(raw, change)
 
 
+def set_deaths(raw: bytes, deaths: int) -> bytes:
+    """The envelope with the count of ``deaths``."""
+
+    def change(headers: Fields, properties: Fields) -> None:
+        headers[DEATHS] = deaths
+
+    return _changed(raw, change)
+
+
 def sent_anew(raw: bytes, tag: str) -> bytes:
     """The envelope as its publisher would send it now: under another delivery tag, its deaths forgotten."""
 

@@ -8,7 +8,8 @@ Queues come in *groups*, one for each pool.  Each group has room of its own, so 
 nothing more never holds up another; all of them share the link.
 
 The promise of every source: a message is in the broker, either waiting or in flight under our name, until
-``settle`` or ``put_aside`` has been confirmed.  ``give_back`` returns it to (or near) the head of its queue.
+``settle``, ``park`` or ``put_aside`` has been confirmed.  ``give_back`` returns it to (or near) the head of
+its queue.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class TaskSource(Protocol):
     def pending(self) -> int:
         """Settlements, give-backs and put-asides that the broker has not confirmed yet."""
 
+    @property
+    def parked(self) -> int:
+        """Messages that wait in the broker for their ETA, whoever has parked them, as was last seen."""
+
     def start(
         self,
         groups: Mapping[str, Sequence[str]],
@@ -114,6 +119,16 @@ class TaskSource(Protocol):
 
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
         """Move one to ``<queue>.dead`` with the letter, byte for byte, then forget it."""
+
+    def can_park(self, delivery: Delivery) -> bool:
+        """True when the broker can keep this one until its ETA.
+
+        Where it must be prepared for that first, that begins here, and it may be asked again."""
+
+    def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
+        """Let this one, which has an ETA and can be parked, wait in the broker: about then it is in its queue
+        again, for anyone, with the deaths it has caused.  ``refused`` is called in place of ``then`` when
+        the broker does not keep it; it is still ours then."""
 
     def note(self, delivery: Delivery, deaths: int) -> None:
         """Should this node die, another one that takes this over shall count so many deaths.  Best effort

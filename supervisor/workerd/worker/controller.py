@@ -107,6 +107,7 @@ class WorkController:
             timer=_LateTimer(self),
             hostname=self.hostname,
             max_crashes=config.max_crashes,
+            horizon=config.eta_horizon,
             queues=self.queues_by_pool,
         )
         self.memory = MemoryKeeper(self)

@@ -73,11 +73,13 @@ def queues(worker: WorkController) -> dict[str, Any]:
 
 
 def held(worker: WorkController) -> dict[str, int]:
-    """How many messages this node holds, by how far they have come."""
+    """How many messages this node holds, by how far they have come; ``parked`` are all in the broker."""
     counts = {stage.value: 0 for stage in Stage}
     for request in worker.dispatcher.table:
         counts[request.stage.value] += 1
-    return counts
+    source = worker.dispatcher.settler.source
+    # What waits in the broker for its ETA is nobody's yet; without a link nobody knows how many they are.
+    return counts | {"parked": source.parked if source is not None else 0}
 
 
 def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:

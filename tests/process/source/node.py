@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from kombu import Connection
@@ -41,6 +43,7 @@ class Node:
         self.lost: list[str] = []
         self.known: set[Any] = set()
         self.gone: list[Any] = []
+        self.refused: list[Delivery] = []
 
     def start(self, *queues: str, **groups: Sequence[str]) -> Node:
         """Consume ``queues`` as one group, and ``groups`` beside it."""
@@ -88,6 +91,13 @@ class Node:
         act(*args, lambda: done.append(True))
         self.until(lambda: done)
 
+    def park(self, *deliveries: Delivery) -> None:
+        """Park them, and wait until the broker has confirmed all."""
+        done: list[Delivery] = []
+        for delivery in deliveries:
+            self.source.park(delivery, partial(done.append, delivery), partial(self.refused.append, delivery))
+        self.until(lambda: len(done) == len(deliveries))
+
     def close(self) -> None:
         self.source.close()
         self.source.close()
@@ -99,13 +109,16 @@ class Node:
         self.hub.dispose()
 
 
-def envelope(task_id: str, queue: str = "q", priority: int = 0) -> bytes:
+def envelope(task_id: str, queue: str = "q", priority: int = 0, eta: float | None = None) -> bytes:
     """A task message as a Celery client leaves it in Redis, as far as sources look at it."""
+    headers = {"lang": "py", "task": "proj.add", "id": task_id, "big": 2**60, "empty": []}
+    if eta is not None:
+        headers["eta"] = datetime.fromtimestamp(eta, UTC).isoformat()
     message = {
         "body": "W1tdLCB7fSwge31d",
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": {"lang": "py", "task": "proj.add", "id": task_id, "big": 2**60, "empty": []},
+        "headers": headers,
         "properties": {
             "correlation_id": task_id,
             "delivery_info": {"exchange": "", "routing_key": queue},

@@ -1,6 +1,7 @@
 """Random histories of a Redis source against a model that is a few dictionaries.
 
-The model says where each message is: waiting, held by the consumer or by a neighbour, finished, or dead.
+The model says where each message is: waiting, held by the consumer or by a neighbour, parked,
+finished, or dead.
 Whatever happens to links, incarnations and neighbours, each message is in exactly one of these places, and
 the server agrees.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -26,11 +28,13 @@ from hypothesis.stateful import (
 from tests.process.source.node import GROUP, Node, envelope, letter
 from tests.support.brokers import RedisServer
 from workerd.source import Delivery
+from workerd.source.redis.delayed import split_delayed
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import FETCH
 
 QUEUES = ("q", "r")
 PRIORITIES = (0, 3, 5, 9)
+LATE = time.time() + 86400
 
 
 @dataclass
@@ -52,6 +56,7 @@ class History(RuleBasedStateMachine):
         self.client.flushall()
         self.waiting: list[str] = []
         self.held: dict[str, Delivery] = {}
+        self.parked: list[str] = []
         self.finished: list[str] = []
         self.dead: list[str] = []
         self.published = 0
@@ -79,7 +84,7 @@ class History(RuleBasedStateMachine):
         for _ in range(count):
             task_id = f"t{self.published}"
             self.published += 1
-            self.client.lpush(Keys().list_for(queue, priority), envelope(task_id, queue, priority))
+            self.client.lpush(Keys().list_for(queue, priority), envelope(task_id, queue, priority, LATE))
             self.waiting.append(task_id)
 
     @precondition(lambda self: self.waiting)
@@ -110,6 +115,29 @@ class History(RuleBasedStateMachine):
         [delivery] = self.some(1)
         self.node.confirmed(self.node.source.put_aside, delivery, letter("the model says so"))
         self.move([delivery], self.dead)
+
+    @precondition(lambda self: self.held)
+    @rule(count=st.integers(1, 4))
+    def park(self, count: int) -> None:
+        parked = self.some(count)
+        self.node.park(*parked)
+        self.move(parked, self.parked)
+
+    @precondition(lambda self: self.parked)
+    @rule(data=st.data())
+    def some_are_due(self, data: st.DataObject) -> None:
+        entries = self.client.zrange(Keys().delayed, 0, -1)
+        due = data.draw(st.integers(1, len(entries)))
+        self.client.zadd(Keys().delayed, dict.fromkeys(entries[:due], 1.0))
+        ids = [task_id_of(split_delayed(entry)[1]) for entry in entries[:due]]
+        nodes = [self.node, *(neighbour.node for neighbour in self.neighbours.values())]
+        for node in nodes:
+            node.source._delayed.ask()  # type: ignore[attr-defined]
+            node.turn()
+        self.node.until(lambda: self.client.zcard(Keys().delayed) == len(entries) - due)
+        for task_id in ids:
+            self.parked.remove(task_id)
+            self.waiting.append(task_id)
 
     @rule()
     def lose_the_link(self) -> None:
@@ -190,14 +218,16 @@ class History(RuleBasedStateMachine):
         self.waiting += ids_of(neighbour.held)
 
     @precondition(lambda self: self.neighbours)
-    @rule(end=st.sampled_from(["settle", "give_back", "put_aside"]))
+    @rule(end=st.sampled_from(["settle", "give_back", "put_aside", "park"]))
     def a_neighbour_was_silent_and_says_its_late_word(self, end: str) -> None:
         owner, neighbour = self.neighbours.popitem()
         self.client.delete(Keys().lease(owner))
         self.inherit(owner)
         self.waiting += ids_of(neighbour.held)
         for delivery in neighbour.held:
-            if end == "put_aside":
+            if end == "park":
+                neighbour.node.source.park(delivery, lambda: None, lambda: None)
+            elif end == "put_aside":
                 neighbour.node.source.put_aside(delivery, letter("late"))
             else:
                 getattr(neighbour.node.source, end)([delivery])
@@ -225,13 +255,15 @@ class History(RuleBasedStateMachine):
         held = [*self.held.values(), *(d for each in self.neighbours.values() for d in each.held)]
         assert {tag.decode() for tag in in_flight} == {delivery.tag for delivery in held}
         assert set(self.client.zrange("unacked_index", 0, -1)) == set(in_flight)
+        delayed = [split_delayed(entry) for entry in self.client.zrange(Keys().delayed, 0, -1)]
+        assert Counter(task_id_of(raw) for _, raw in delayed) == Counter(self.parked)
         dead = [
             json.loads(entry)["raw"]
             for queue in QUEUES
             for entry in self.client.lrange(f"{queue}.dead", 0, -1)
         ]
         assert Counter(task_id_of(base64.b64decode(raw)) for raw in dead) == Counter(self.dead)
-        total = len(self.waiting) + len(held) + len(self.finished) + len(self.dead)
+        total = sum(map(len, (self.waiting, held, self.parked, self.finished, self.dead)))
         assert total == self.published
 
     def teardown(self) -> None:

@@ -100,6 +100,21 @@ class FakeSource:
     notes: dict[Any, int] = field(default_factory=dict)
     waiting: list[Done] = field(default_factory=list)  # for the broker's answer
     pending: int = 0
+    parks: bool = True
+    parked_tags: list[Any] = field(default_factory=list)
+    refusals: list[Done] = field(default_factory=list)  # what says so of each that was parked
+
+    @property
+    def parked(self) -> int:
+        return len(self.parked_tags)
+
+    def can_park(self, delivery: Delivery) -> bool:
+        return self.parks
+
+    def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
+        self.parked_tags.append(delivery.tag)
+        self.refusals.append(refused)
+        self._answer(then)
 
     @property
     def room(self) -> int:

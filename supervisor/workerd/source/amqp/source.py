@@ -129,6 +129,16 @@ class AmqpSource:
             self._copies.send(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
         self._finish([delivery], then)
 
+    @property
+    def parked(self) -> int:
+        return 0
+
+    def can_park(self, delivery: Delivery) -> bool:
+        return False
+
+    def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
+        refused()
+
     def note(self, delivery: Delivery, deaths: int) -> None:
         """The broker takes it back unchanged."""
 

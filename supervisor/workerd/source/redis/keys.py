@@ -1,7 +1,8 @@
 """Names of the keys in Redis, as kombu spells them, and of the few that are ours.
 
 A queue is one list a priority step; on Redis priority 0 is served first.  ``<queue>.dead`` holds what was
-put aside, ``workerd:dead`` the names of the queues for which there is such a list.
+put aside, ``workerd:dead`` the names of the queues for which there is such a list, ``workerd:delayed`` the
+messages that wait for their ETA.
 ``workerd:lease:<owner>`` tells that an owner of messages in flight lives, ``workerd:owners`` which there are.
 """
 
@@ -64,6 +65,11 @@ class Keys:
     def dead_queues(self) -> str:
         """Set of the queues that have had dead letters."""
         return f"{self.prefix}workerd:dead"
+
+    @property
+    def delayed(self) -> str:
+        """Sorted set of the messages that wait for their ETA; the score is that, in Unix time."""
+        return f"{self.prefix}workerd:delayed"
 
     @property
     def owners(self) -> str:

@@ -138,6 +138,59 @@ return {}
 """
 )
 
+PARK = Script(
+    _CHECK
+    + """
+-- KEYS: in flight, its index, the delayed.  ARGV: tag, ETA, entry of the delayed, and so on.
+-- Answer: as SETTLE's.
+redis.call('ZREM', KEYS[3], '')
+local gone = {}
+for i = 1, #ARGV, 3 do
+  if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZREM', KEYS[2], ARGV[i])
+    redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i + 2])
+  else
+    gone[#gone + 1] = (i + 2) / 3
+  end
+end
+return gone
+"""
+)
+
+MOVE = Script(
+    """
+-- KEYS: the delayed.  ARGV: messages at most, seconds until a list that cannot be written to is tried again,
+-- 'all' for those too that are not due.  The lists are not declared: which they are, the entries tell.
+-- An entry is the length of its list's name, a word that is its own, the name, and the message.
+-- Answer: how many were moved, how many are left, the time, the ETA of the next, and what was refused.
+-- It reads each second, but the delayed change only when something is parked, or comes to be due.
+redis.call('ZREM', KEYS[1], '')
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local until_ = ARGV[3] == 'all' and '+inf' or string.format('%.6f', now)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', until_, 'LIMIT', 0, ARGV[1])
+local moved, problem = 0, ''
+-- To the heads of their lists, so that the one that was due first is the next to be fetched.
+for i = #due, 1, -1 do
+  local size, from = string.match(due[i], '^(%d+) %S+ ()')
+  local pushed = {err = 'an entry cannot be read'}
+  if size then
+    local name = string.sub(due[i], from, from + size - 1)
+    pushed = redis.pcall('RPUSH', name, string.sub(due[i], from + size))
+  end
+  if type(pushed) == 'table' and pushed.err then
+    problem = pushed.err
+    redis.call('ZADD', KEYS[1], string.format('%.6f', now + ARGV[2]), due[i])
+  else
+    redis.call('ZREM', KEYS[1], due[i])
+    moved = moved + 1
+  end
+end
+local next_ = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or ''
+return {moved, redis.call('ZCARD', KEYS[1]), string.format('%.6f', now), next_, problem}
+"""
+)
+
 LEASES = Script(
     """
 -- ARGV: leases.  They are not declared, so that they are not tracked: else each renewal would wake every

@@ -1,4 +1,4 @@
-"""The ends of deliveries on Redis: settled, given back, put aside; batched, and confirmed by the server.
+"""The ends of deliveries on Redis: settled, given back, parked, put aside; batched and confirmed.
 
 Each names its tag, and does nothing when the tag is no longer in flight: work that another node has
 taken over is never deleted or doubled by a late word of ours.  ``on_gone`` is told of such tags before
@@ -15,11 +15,12 @@ from typing import Any
 from workerd.protocol.dead import Letter, entry_of
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
+from workerd.source.redis.delayed import parking
 from workerd.source.redis.envelopes import batches
 from workerd.source.redis.inflight import Gone, InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.notes import Notes
-from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PUT_ASIDE, SETTLE, Script
+from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PARK, PUT_ASIDE, SETTLE, Script
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Settlements:
         self._thens: list[Done] = []
         self._returned: list[Delivery] = []
         self._return_thens: list[Done] = []
+        self._parked: list[Delivery] = []
+        self._park_thens: list[Done] = []
         self._moves: list[_Move] = []
         self.pending = 0
 
@@ -59,6 +62,11 @@ class Settlements:
         if then is not None:
             self._return_thens.append(then)
 
+    def park(self, delivery: Delivery, then: Done) -> None:
+        self.pending += 1
+        self._parked.append(delivery)
+        self._park_thens.append(then)
+
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None) -> None:
         self.pending += 1
         keys = self._where(self._keys.dead(delivery.queue), self._keys.dead_queues)
@@ -74,6 +82,8 @@ class Settlements:
             self._moves.append(self._settle())
         if self._returned:
             self._moves += self._give_back()
+        if self._parked:
+            self._moves += self._park()
         moves, self._moves = self._moves, []
         for move in moves:
             confirmed = partial(self._confirmed, move.tags, move.thens)
@@ -106,6 +116,15 @@ class Settlements:
             for lists, args, tags in batches(deliveries, self._keys, first=3)
         ]
         moves[-1].thens, self._return_thens = self._return_thens, []
+        return moves
+
+    def _park(self) -> list[_Move]:
+        deliveries, self._parked = self._parked, []
+        moves = [
+            _Move(PARK, self._where(self._keys.delayed), args, tags)
+            for args, tags in parking(deliveries, self._keys)
+        ]
+        moves[-1].thens, self._park_thens = self._park_thens, []
         return moves
 
     def _where(self, *lists: str) -> list[str]:

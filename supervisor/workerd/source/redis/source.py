@@ -25,8 +25,10 @@ from workerd.source.base import Counted, Delivery, Done
 from workerd.source.owner import Owner
 from workerd.source.redis.backlog import ask_backlog
 from workerd.source.redis.calls import Calls
+from workerd.source.redis.delayed import Delayed
 from workerd.source.redis.envelopes import delivery_of
 from workerd.source.redis.group import Group
+from workerd.source.redis.groups import Groups
 from workerd.source.redis.inflight import InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.looks import Looks
@@ -79,20 +81,25 @@ class RedisSource:
         self._settlements = Settlements(calls, keys, self._inflight, self._notes, self._gone)
         self._read = partial(delivery_of, zone=zone)
         self._recovery = Recovery(calls, keys, self._read)
-        self._groups: dict[str, Group] = {}
+        self._groups = Groups(self._make_group)
         self._pacer = Pacer(loop, clock, GAP, self._round)
-        self._returns = Returns(calls, self._pacer.ask, self._look_anyway)
+        self._returns = Returns(calls, self._pacer.ask, self._groups.look_anyway)
+        self._delayed = Delayed(calls, keys, loop, self._pacer.ask, self._groups.look_anyway)
         self._others = Others(self._recovery, self._returns, owner, clock, visibility)
         self._timers: list[Cancelable] = []
-        self._recovered = self._closed = self._tracking = False
+        self._recovered = self._closed = False
 
     @property
     def sure_until(self) -> float:
         return self._inflight.sure_until
 
     @property
+    def parked(self) -> int:
+        return self._delayed.count
+
+    @property
     def pending(self) -> int:
-        return self._settlements.pending + sum(group.looks.under_way for group in self._groups.values())
+        return self._settlements.pending + self._groups.looking
 
     def start(
         self,
@@ -116,6 +123,8 @@ class RedisSource:
         self._inflight.add(known)
         self._inflight.start(self._loop)
         self._notes.start(known)
+        self._delayed.ask()
+        self._delayed.flush()
         # Recovery reads the in-flight store; tracking begins after it, so that the store is not tracked.
         self._recover()
         self._link.drain()
@@ -124,27 +133,25 @@ class RedisSource:
         self._on_lost = on_lost
         self._timers = [
             self._loop.call_later(self._owner.lease / 3, self._recover),
-            self._loop.call_repeatedly(NET * random.uniform(0.9, 1.1), self._look_anyway),
+            self._loop.call_repeatedly(NET * random.uniform(0.9, 1.1), self._net),
         ]
         if self._link.protocol >= 3:
-            self._calls.attempt([("CLIENT", "TRACKING", "ON", "NOLOOP")], self._tracked)
+            self._calls.attempt([("CLIENT", "TRACKING", "ON", "NOLOOP")], self._groups.tracked)
         self._recovered = True
         self._others.start(self._loop)
         self._pacer.ask()
 
     def fetch(self, group: str, room: int) -> None:
-        self._group(group).fetch(room)
+        self._groups[group].fetch(room)
 
     def drain(self) -> None:
-        for group in self._groups.values():
-            group.fetch(0)
+        self._groups.drain()
 
     def backlog(self, queues: Sequence[str], then: Counted) -> None:
         ask_backlog(self._calls, self._keys, queues, then)
 
     def wait(self) -> None:
-        for group in self._groups.values():
-            group.wait()
+        self._groups.wait()
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         if deliveries:
@@ -164,35 +171,42 @@ class RedisSource:
         if then is not None:
             then()
         # The server does not tell us of changes that we make.
-        self._look_anyway()
+        self._groups.look_anyway()
 
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
         self._settlements.put_aside(delivery, letter, then)
+        self._pacer.ask()
+
+    def can_park(self, delivery: Delivery) -> bool:
+        eta = delivery.message.eta if delivery.message is not None else None
+        return eta is not None and self._delayed.can_park(eta)
+
+    def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
+        self._settlements.park(delivery, then)
         self._pacer.ask()
 
     def note(self, delivery: Delivery, deaths: int) -> None:
         self._notes.note(delivery, deaths)
 
     def add_queue(self, group: str, name: str) -> None:
-        if self._group(group).looks.add(name):
+        if self._groups[group].looks.add(name):
             # Producers do the same; a server that is out of memory may refuse it.
             self._calls.attempt([("SADD", *binding) for binding in self._keys.bindings(name)])
-            self._group(group).wait()
+            self._groups[group].wait()
 
     def cancel_queue(self, name: str) -> None:
-        for group in self._groups.values():
-            group.looks.remove(name)
+        self._groups.remove_queue(name)
 
     def info(self) -> Mapping[str, Any]:
         return {
             "kind": "redis",
             "url": self._link.address.shown,
             "up": self._link.up,
-            "queues": sorted(queue for group in self._groups.values() for queue in group.looks.queues),
-            "wakes_by": "push" if self._tracking else "poll",
+            "queues": self._groups.queues,
+            "wakes_by": "push" if self._groups.tracking else "poll",
             "in_flight": len(self._inflight),
             "pending": self.pending,
-            "room": {name: group.room for name, group in self._groups.items()},
+            "room": self._groups.rooms,
         }
 
     def close(self) -> None:
@@ -204,37 +218,29 @@ class RedisSource:
 
     # -- looking -------------------------------------------------------------------------------
 
-    def _group(self, name: str) -> Group:
-        if name not in self._groups:
-            # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
-            prefix = new_prefix(self._owner.name)
-            looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
-            looks.tracking, looks.strict = self._tracking, name in self._strict
-            self._groups[name] = Group(self._loop, looks, self._pacer.ask, self._hand_over)
-        return self._groups[name]
+    def _make_group(self, name: str, tracking: bool) -> Group:
+        # Tags are never used twice, so each group has numbers of its own behind a prefix of its own.
+        prefix = new_prefix(self._owner.name)
+        looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
+        looks.tracking, looks.strict = tracking, name in self._strict
+        return Group(self._loop, looks, self._pacer.ask, self._hand_over)
 
     def _round(self) -> int:
         if not self._link.up:  # before start
             return 0
         with self._link.together():
             scripts = self._settlements.flush() + self._returns.flush()
+            self._delayed.flush()
             if self._recovered:
-                scripts += sum([group.look() for group in self._groups.values()])
+                scripts += self._groups.look()
         return scripts
 
     def _pushed(self, push: list[Any]) -> None:
-        for group in self._groups.values():
-            group.pushed(push)
+        self._groups.pushed(push)
 
-    def _look_anyway(self) -> None:
-        for group in self._groups.values():
-            group.look_anyway()
-
-    def _tracked(self, replies: list[Any]) -> None:
-        self._tracking = replies == [b"OK"]
-        for group in self._groups.values():
-            group.looks.tracking = self._tracking
-            group.wait()
+    def _net(self) -> None:
+        self._delayed.ask()
+        self._groups.look_anyway()
 
     # -- recovering ----------------------------------------------------------------------------
 
@@ -279,10 +285,10 @@ class RedisSource:
         self._closed = True
         self._inflight.stop()
         self._notes.stop()
+        self._delayed.stop()
         self._others.stop()
         self._pacer.close()
         for timer in self._timers:
             timer.cancel()
-        for group in self._groups.values():
-            group.stop()
+        self._groups.stop()
         self._link.close()
