@@ -42,6 +42,10 @@ class Delivery:
     problem: str = ""
     redelivered: bool = False
     deaths: int = 0
+    came: float = 0.0
+    """When it came here, by ``Clock.now``; 0 where that does not matter (Redis)."""
+    adopted: bool = False
+    """The broker has it no more, and the state database has: to give it back is to publish it (AMQP)."""
 
     @property
     def counted(self) -> bool:

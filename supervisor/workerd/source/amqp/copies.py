@@ -36,6 +36,12 @@ class Copies:
             self._copying.add((group.name, number))
             self._publisher.publish(queue, declare, message, partial(self._copied, group, number))
 
+    def send_anew(self, tag: Tag, queue: str, declare: Declare, message: Any) -> None:
+        """Publish what has no original at the broker."""
+        if tag not in self._copying:
+            self._copying.add(tag)
+            self._publisher.publish(queue, declare, message, partial(self._sent, tag))
+
     def after(self, tags: Iterable[Tag], then: Done) -> None:
         """``tell`` calls ``then`` once none of ``tags`` is being copied."""
         self._thens.append((self._copying.intersection(tags), then))
@@ -48,6 +54,9 @@ class Copies:
             then()
 
     def _copied(self, group: Group, number: int) -> None:
-        self._copying.discard((group.name, number))
         group.acks.add(number)
+        self._sent((group.name, number))
+
+    def _sent(self, tag: Tag) -> None:
+        self._copying.discard(tag)
         self._on_copied()

@@ -129,14 +129,14 @@ class Group:
     def _return(self, number: int) -> None:
         self._channel.send_method(spec.Basic.Nack, "Lbb", (number, False, True))
 
-    def take(self) -> list[tuple[str, Any]]:
-        """(queue, message) of what there is room for; the consumer has it from now on."""
+    def take(self) -> list[tuple[str, Any, float]]:
+        """(queue, message, when it came) of what there is room for; the consumer has it from now on."""
         taken = []
         while self._inbox and self.room > 0:
-            queue, message, _ = self._inbox.popleft()
+            queue, message, came = self._inbox.popleft()
             self._held[message.delivery_tag] = message
             self.room -= 1
-            taken.append((queue, message))
+            taken.append((queue, message, came))
         return taken
 
     def _came(self, queue: str, message: Any) -> None:

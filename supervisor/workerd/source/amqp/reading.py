@@ -1,19 +1,23 @@
-"""From what py-amqp received to a ``Delivery``; never an error, whatever came."""
+"""From what py-amqp received to a ``Delivery``, whatever came; and back to what can be sent again."""
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from contextlib import suppress
+from datetime import datetime, tzinfo
 from typing import Any
 
-from workerd.protocol.message import MalformedError, message_from_amqp
+import msgspec
+from amqp.basic_message import Message as Content
+
+from workerd.protocol.message import AmqpPayload, MalformedError, message_from_amqp
 from workerd.source.base import Delivery
 
 
-def delivery_of(channel: str, queue: str, message: Any, zone: tzinfo) -> Delivery:
+def delivery_of(channel: str, queue: str, message: Any, came: float, zone: tzinfo) -> Delivery:
     """What ``channel`` delivered from ``queue``; times without an offset are in ``zone``."""
     info = message.delivery_info
     body = message.body or b""  # py-amqp has an empty text for no body
-    delivery = Delivery((channel, message.delivery_tag), queue, None, body)
+    delivery = Delivery((channel, message.delivery_tag), queue, None, body, came=came)
     delivery.redelivered = bool(info["redelivered"])
     try:
         delivery.message = message_from_amqp(
@@ -28,3 +32,16 @@ def delivery_of(channel: str, queue: str, message: Any, zone: tzinfo) -> Deliver
     except MalformedError as exc:
         delivery.problem = str(exc)
     return delivery
+
+
+def content_of(payload: bytes) -> Content:
+    """The message that ``payload`` was made of, to be published again.  Errors: msgspec.MsgspecError."""
+    parts = _decode_parts(payload)
+    properties = dict(parts.properties)
+    if isinstance(stamp := properties.pop("timestamp", None), (str, datetime)):
+        with suppress(ValueError):  # not ours to mend
+            properties["timestamp"] = datetime.fromisoformat(str(stamp))
+    return Content(parts.body, application_headers=dict(parts.headers), **properties)
+
+
+_decode_parts = msgspec.msgpack.Decoder(AmqpPayload).decode

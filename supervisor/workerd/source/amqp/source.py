@@ -13,7 +13,7 @@ Errors:  py-amqp's and OSError from ``start``; after that, the loss of the link 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from functools import partial
@@ -22,21 +22,19 @@ from typing import TYPE_CHECKING, Any
 from workerd.clock import Clock, SystemClock
 from workerd.protocol.dead import Letter, marks_of
 from workerd.source.amqp.cancellations import Cancellations
-from workerd.source.amqp.channel import TaskChannel
 from workerd.source.amqp.copies import Copies
 from workerd.source.amqp.gauge import Gauge
-from workerd.source.amqp.group import PATIENCE, Group
+from workerd.source.amqp.group import PATIENCE
+from workerd.source.amqp.groups import Groups
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
-from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
-from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue, knows_shared_limits
-from workerd.source.amqp.reading import delivery_of
+from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
+from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
+from workerd.source.amqp.reading import content_of, delivery_of
 from workerd.source.base import Counted, Delivery, Done
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
-
-    from workerd.source.amqp.intake import Intake
 
 
 class AmqpSource:
@@ -52,8 +50,8 @@ class AmqpSource:
         self._connection, self._loop = connection, loop
         self._publisher = Publisher(connection, loop)
         self._copies = Copies(self._publisher, self._ask)
-        self._cancellations = Cancellations(loop, self._revive)
-        self._groups: dict[str, Group] = {}
+        self._groups = Groups(connection, self._clock, self._ask, partial(loop.call_soon, self._cancelled))
+        self._cancellations = Cancellations(loop, self._groups.revive)
         self._link: AmqpLink | None = None
         self._gauge: Gauge | None = None
         self._asked = self._closed = False
@@ -61,7 +59,7 @@ class AmqpSource:
 
     @property
     def pending(self) -> int:
-        return sum(group.pending for group in self._groups.values()) + len(self._copies)
+        return self._groups.pending + len(self._copies)
 
     def start(
         self,
@@ -77,17 +75,17 @@ class AmqpSource:
         self._link = AmqpLink(connection.connection, self._loop, self._lost)
         self._link.start()
         for name, queues in groups.items():
-            self._open(name)
+            self._groups.open(name)
             for queue in queues:
                 self._consume(name, queue)
         self._ask()
 
     def fetch(self, group: str, room: int) -> None:
-        self._group(group).room = room
+        self._groups[group].room = room
         self._ask()
 
     def drain(self) -> None:
-        for group in self._groups.values():
+        for group in self._groups:
             group.drain()
         self._ask()
 
@@ -109,24 +107,23 @@ class AmqpSource:
         """Nothing to arrange: the broker sends as soon as it can."""
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        for group, number in self._ours(deliveries):
+        for group, number in self._groups.holding(deliveries):
             group.acks.add(number)
         self._finish(deliveries, then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        for group, number in self._ours([d for d in deliveries if not d.counted]):
+        for group, number in self._groups.holding([d for d in deliveries if not d.counted]):
             group.nacks.add(number)
         for delivery in deliveries:
             # A nack cannot change a header, so the count travels in a copy.
-            for group, number in self._ours([delivery] if delivery.counted else []):
-                message = returned_message(group.message(number), delivery.deaths)
-                self._copies.send(group, number, delivery.queue, declare_task_queue, message)
+            if delivery.counted or delivery.adopted:
+                change = partial(returned_message, deaths=delivery.deaths)
+                self._copy(delivery, delivery.queue, declare_task_queue, change)
         self._finish(deliveries, then)
 
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
-        for group, number in self._ours([delivery]):
-            message = dead_message(group.message(number), marks_of(letter))
-            self._copies.send(group, number, f"{delivery.queue}.dead", declare_dead_queue, message)
+        change = partial(dead_message, marks=marks_of(letter))
+        self._copy(delivery, f"{delivery.queue}.dead", declare_dead_queue, change)
         self._finish([delivery], then)
 
     @property
@@ -150,69 +147,38 @@ class AmqpSource:
     def cancel_queue(self, name: str) -> None:
         if self._link is not None and not self._closed:
             with self._link.guarded():
-                for intake in self._intakes():
-                    intake.remove(name)
-            self._ask()
+                self._groups.remove(name)
 
     def info(self) -> Mapping[str, Any]:
         return {
             "kind": "amqp",
             "url": self._connection.as_uri(),
             "up": self._link is not None and not self._closed,
-            "queues": sorted(queue for intake in self._intakes() for queue in intake.queues),
-            "prefetch": sum(intake.limit for intake in self._intakes()),
-            "in_flight": sum(group.held for group in self._groups.values()),
             "pending": self.pending,
-            "acknowledged": sum(group.acked for group in self._groups.values()),
-            "ack_frames": sum(group.frames for group in self._groups.values()),
             "cancelled": dict(self._cancellations.counts),
             "refused": dict(self._cancellations.refused),
-            "room": {name: group.room for name, group in self._groups.items()},
+            **self._groups.info(),
         }
 
     def close(self) -> None:
         if self._closed:
             return
         if self._link is not None:
-            for group in self._groups.values():
+            for group in self._groups:
                 group.room = 0
             self._round()
         self._leave()
-        for group in self._groups.values():
+        for group in self._groups:
             with suppress(*LINK_ERRORS):
                 group.close()
         if self._gauge is not None:
             with suppress(*LINK_ERRORS):
                 self._gauge.close()
 
-    # -- groups --------------------------------------------------------------------------------
-
-    def _group(self, name: str) -> Group:
-        if name not in self._groups:
-            self._groups[name] = Group(self._ask, self._clock)
-        return self._groups[name]
-
-    def _intakes(self) -> list[Intake]:
-        return [group.intake for group in self._groups.values() if group.intake is not None]
-
-    def _open(self, name: str) -> Intake:
-        """The intake of the group ``name``, over a channel that waits for the broker if it is new."""
-        group = self._group(name)
-        connection: Any = self._connection  # kombu's own types are incomplete
-        if group.intake is None:
-            channel = TaskChannel(connection.connection)
-            channel.open()
-            group.open(
-                channel,
-                shared_limit=knows_shared_limits(connection),
-                declare=partial(declare_task_queue, connection),
-                on_cancelled=partial(self._loop.call_soon, self._cancelled),
-            )
-        assert group.intake is not None
-        return group.intake
+    # -- queues --------------------------------------------------------------------------------
 
     def _consume(self, group: str, queue: str) -> None:
-        self._open(group).add(queue)
+        self._groups.open(group).add(queue)
         self._ask()
 
     def _cancelled(self, queue: str) -> None:
@@ -221,19 +187,14 @@ class AmqpSource:
             with self._link.guarded():
                 self._cancellations.cancelled(queue)
 
-    def _revive(self, queue: str) -> None:
-        for intake in self._intakes():
-            intake.revive(queue)
-        self._ask()
-
     # -- in ------------------------------------------------------------------------------------
 
     def _hand_over(self) -> None:
-        for group in list(self._groups.values()):
-            deliveries = [delivery_of(group.name, *came, self._zone) for came in group.take()]
+        for group in self._groups:
+            deliveries = [delivery_of(group.name, *one, zone=self._zone) for one in group.take()]
             if deliveries and not self._closed:
                 self._on_deliveries(deliveries)
-        if self._patience is None and not self._closed and any(g.waiting for g in self._groups.values()):
+        if self._patience is None and not self._closed and self._groups.waiting:
             self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
@@ -242,12 +203,13 @@ class AmqpSource:
 
     # -- out -----------------------------------------------------------------------------------
 
-    def _ours(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[Group, int]]:
-        """Channels and numbers; what a channel of an earlier link delivered, the broker has taken back."""
-        for delivery in deliveries:
-            for group in self._groups.values():
-                if (number := group.number(delivery)) is not None:
-                    yield group, number
+    def _copy(self, delivery: Delivery, queue: str, declare: Declare, change: Callable[[Any], Any]) -> None:
+        """Publish ``delivery`` to ``queue`` as ``change`` makes it, if it is ours to do so."""
+        if delivery.adopted and delivery.message is not None:
+            message = change(content_of(delivery.message.payload))
+            self._copies.send_anew(delivery.tag, queue, declare, message)
+        for group, number in self._groups.holding([delivery]):
+            self._copies.send(group, number, queue, declare, change(group.message(number)))
 
     def _finish(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         if then is not None:
@@ -271,7 +233,7 @@ class AmqpSource:
     def _round(self) -> None:
         assert self._link is not None
         with self._link.guarded():
-            for group in self._groups.values():
+            for group in self._groups:
                 group.work()
 
     # -- leaving -------------------------------------------------------------------------------
@@ -279,7 +241,7 @@ class AmqpSource:
     def _lost(self, reason: str) -> None:
         if not self._closed:
             self._leave()
-            for group in self._groups.values():
+            for group in self._groups:
                 group.forget()
             self._on_lost(reason)
 
