@@ -121,9 +121,9 @@ class ChildHandle:
             self.sockets.send(Kind.DRAIN)
         elif command is Command.HANG_UP:
             self.sockets.hang_up()
-        elif command is Command.KILL and self.pid:
+        elif command is Command.KILL and self.pid and self._reaper.signal(self.pid, signal.SIGKILL):
+            # It was not reaped, so its group's number is no other's.
             self.kill_group()
-            self._reaper.signal(self.pid, signal.SIGKILL)
 
     # -- down
 
@@ -239,8 +239,8 @@ class ChildHandle:
         """KILL what it has started too.  Only while its pid is its own: alive, or a zombie not reaped."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            # It dies before it leads a group, or nobody is left in it.
+        except (ProcessLookupError, PermissionError):
+            # It dies before it leads a group, or nobody is left in it that is ours to signal.
             return
 
     # -- the end

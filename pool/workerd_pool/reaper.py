@@ -5,7 +5,9 @@ still holds its pid, then reaps: strangers too, since a sub-reaper inherits the 
 tasks.  The status of a pid that nobody watches is kept for ``KEEP`` seconds, for a child whose
 FORKED frame comes later than its death.
 
-Nobody else in the process may wait for children.
+A process without a descriptor left for a pidfd goes on: then SIGCHLD alone tells of that death.
+
+Nobody else in the process may wait for children; what somebody reaps all the same is told none the less.
 Errors: ProcessLookupError from ``watch`` for a pid that is neither a child nor remembered.
 """
 
@@ -15,13 +17,17 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from workerd_pool.contract import Loop
+from workerd_pool.log import logger
 
 KEEP = 10.0
+NO_PIDFD = -1
 
 _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+_CORE_DUMPED = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +58,48 @@ class Reaper:
             _, status = self._kept.pop(pid)
             self._loop.call_soon(callback, status)
             return
-        pidfd = os.pidfd_open(pid)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError as exc:
+            # To give a child up for want of a descriptor would be to lose it, and whatever it runs.
+            logger.warning("Process %d is watched by SIGCHLD alone: %s", pid, exc)
+            pidfd = NO_PIDFD
         self._watched[pid] = _Watch(pidfd, callback, before_reap)
-        self._loop.add_reader(pidfd, self.reap)
+        if pidfd != NO_PIDFD:
+            self._loop.add_reader(pidfd, self.reap)
 
     def signal(self, pid: int, number: int) -> bool:
-        """Send a signal to a watched process; False when it is dead."""
+        """Send a signal to a watched process; False when it is dead, or not ours to signal any more."""
         watch = self._watched.get(pid)
         if watch is None:
             return False
         try:
-            signal.pidfd_send_signal(watch.pidfd, number)
+            if watch.pidfd == NO_PIDFD:
+                # As long as it is watched it is not reaped, so the number is still its own.
+                os.kill(pid, number)
+            else:
+                signal.pidfd_send_signal(watch.pidfd, number)
         except ProcessLookupError:
+            return False
+        except PermissionError:
+            # It has executed a program of another user; nobody else shall go without limits for that.
+            logger.error("Process %d takes no signals from here: it runs as another user", pid)
             return False
         return True
 
     def reap(self) -> None:
         """Reap every child that is dead and tell who watches."""
         dead: list[tuple[_Watch, int]] = []
-        while (pid := _peek()) is not None:
+        while (seen := _peek()) is not None:
+            pid, status = seen.si_pid, _wait_status(seen)
             watch = self._watched.pop(pid, None)
             if watch is not None:
-                self._loop.remove_reader(watch.pidfd)
-                os.close(watch.pidfd)
+                self._unwatch(watch)
                 if watch.before_reap is not None:
                     watch.before_reap()
-            _, status = os.waitpid(pid, 0)
+            # A thread of the app may have been faster, with a process of its own or with all of ours.
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
             if watch is None:
                 self._kept[pid] = (self._clock(), status)
             else:
@@ -89,10 +111,14 @@ class Reaper:
     def close(self) -> None:
         """Watch nobody any more.  May be called twice."""
         for watch in self._watched.values():
-            self._loop.remove_reader(watch.pidfd)
-            os.close(watch.pidfd)
+            self._unwatch(watch)
         self._watched.clear()
         self._kept.clear()
+
+    def _unwatch(self, watch: _Watch) -> None:
+        if watch.pidfd != NO_PIDFD:
+            self._loop.remove_reader(watch.pidfd)
+            os.close(watch.pidfd)
 
     def _forget_old(self) -> None:
         horizon = self._clock() - KEEP
@@ -111,9 +137,15 @@ def _is_child(pid: int) -> bool:
     return True
 
 
-def _peek() -> int | None:
+def _peek() -> os.waitid_result | None:
     try:
-        result = os.waitid(os.P_ALL, 0, _PEEK)
+        return os.waitid(os.P_ALL, 0, _PEEK)
     except ChildProcessError:
         return None
-    return None if result is None else result.si_pid
+
+
+def _wait_status(seen: os.waitid_result) -> int:
+    """What ``waitpid`` would return for it."""
+    if seen.si_code == os.CLD_EXITED:
+        return seen.si_status << 8
+    return seen.si_status | (_CORE_DUMPED if seen.si_code == os.CLD_DUMPED else 0)

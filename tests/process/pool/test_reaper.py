@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -73,6 +75,67 @@ def test_a_zombie_that_is_watched_before_it_is_reaped_is_told_too(loop: Selector
     reaper.watch(pid, statuses.append)
     loop.until(lambda: statuses)
     assert os.waitstatus_to_exitcode(statuses[0]) == 6
+
+
+@pytest.mark.parametrize("script", ["exit 7", "kill -TERM $$", "kill -SEGV $$"])
+def test_a_death_that_somebody_else_has_waited_for_is_told_with_its_status(
+    loop: SelectorLoop, script: str
+) -> None:
+    statuses: list[int] = []
+    waited: list[int] = []
+    reaper = Reaper(loop)
+    first, second = spawn(script), spawn("exit 8")
+    # As a thread of the app does that waits for whatever ends.
+    reaper.watch(first, statuses.append, lambda: waited.append(os.waitpid(first, 0)[1]))
+    reaper.watch(second, statuses.append)
+    loop.until(lambda: len(statuses) == 2)
+    assert sorted(statuses) == sorted([waited[0], 8 << 8])
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """This process gets no further descriptor."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_without_a_descriptor_left_a_child_is_watched_all_the_same(loop: SelectorLoop) -> None:
+    statuses: list[int] = []
+    reaper = Reaper(loop)
+    pid = spawn("sleep 60")
+    with no_descriptor_left():
+        reaper.watch(pid, statuses.append)
+    assert reaper.signal(pid, signal.SIGKILL)
+    eventually(lambda: zombie(pid))
+    reaper.reap()  # as on SIGCHLD
+    assert [os.waitstatus_to_exitcode(status) for status in statuses] == [-signal.SIGKILL]
+    assert not reaper.signal(pid, signal.SIGKILL)
+
+
+def test_a_process_that_is_not_ours_to_signal_is_told_and_no_error(
+    loop: SelectorLoop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[int] = []
+    reaper = Reaper(loop)
+    pid = spawn("sleep 60")
+    reaper.watch(pid, statuses.append)
+    with monkeypatch.context() as patch:
+        # As for a program of another user; root, who runs some of these tests, may signal everybody.
+        patch.setattr(signal, "pidfd_send_signal", refuse)
+        assert not reaper.signal(pid, signal.SIGKILL)
+    assert "runs as another user" in caplog.text
+    assert reaper.signal(pid, signal.SIGKILL)
+    loop.until(lambda: statuses)
+
+
+def refuse(*words: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
 
 
 def test_a_closed_reaper_watches_nobody(loop: SelectorLoop) -> None:
