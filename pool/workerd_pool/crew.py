@@ -179,7 +179,8 @@ class Crew:
                 self._on_end(child)
                 return
             self._serve(child, got)
-        except (ProtocolError, msgspec.MsgspecError) as exc:
+        except (ProtocolError, msgspec.MsgspecError, MemoryError, OSError) as exc:
+            # What was read and could not be served is lost; without its death its job would never end.
             self._distrust(child, exc)
         self._dispatcher.settle()
 
@@ -195,7 +196,7 @@ class Crew:
             self._enter(child, "gone")
 
     def _distrust(self, child: ChildHandle, exc: Exception) -> None:
-        logger.error("%s breaks the protocol and is killed: %r", child.name(), exc)
+        logger.error("%s cannot be served any more and is killed: %r", child.name(), exc)
         self._stop_reading(child)
         self.kill(child, Cause.PROTOCOL, f"protocol error: {exc!r}")
         child.wanted_dead = False
@@ -251,7 +252,7 @@ class Crew:
             return
         try:
             self._serve(child, child.sockets.read_all())
-        except (ProtocolError, msgspec.MsgspecError) as exc:
+        except (ProtocolError, msgspec.MsgspecError, MemoryError, OSError) as exc:
             logger.error("%s left broken frames behind: %r", child.name(), exc)
         self._stop_reading(child)
         if child.state is ChildState.DRAINING and child.current is not None:

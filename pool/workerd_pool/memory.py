@@ -8,7 +8,7 @@ address space for it, 9 ms for 600 MB, so a Meter takes it only where the cheap 
 Shared memory and mapped files are in neither, nor is what a task's own sub-processes use.
 
 Units:   bytes; seconds of the monotonic clock.
-Errors:  none: a process that is gone uses nothing.
+Errors:  none: a process that is gone, or cannot be read just now, uses nothing.
 Source:  proc(5); Pss_Anon stands in smaps_rollup since Linux 5.3.
 """
 
@@ -95,12 +95,12 @@ def _read(path: str) -> bytes:
     # Not Path: this runs each second for each busy child, and that would double its cost.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        # Gone, or a task has changed its user; the cheap reading needs no permission.
+    except OSError:
+        # Gone, another user (the cheap reading needs no permission), or no descriptor is left.
         return b""
     try:
         return os.read(fd, 8192)
-    except ProcessLookupError:
+    except OSError:
         return b""
     finally:
         os.close(fd)

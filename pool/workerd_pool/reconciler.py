@@ -206,7 +206,7 @@ class Reconciler:
         try:
             made = self.crew.make(generation, slot, self.generations.spec(generation), template)
         except OSError as exc:
-            self.health.child_died(f"a child cannot be made: {exc}", ready=False)
+            self.rollout.child_not_made(generation, f"a child cannot be made: {exc}")
             return
         if made:
             self.note(Happened.ASKED, generation, slot)
@@ -220,10 +220,9 @@ class Reconciler:
         tell(self._listener.on_degraded, reason)
 
     def _ring(self, now: float) -> None:
-        self.enforcer.tick(now)
-        self.guard.tick(now)
-        self.templates.tick(now)
-        self._dispatcher.relieve(now)
+        for look in (self.enforcer.tick, self.guard.tick, self.templates.tick, self._dispatcher.relieve):
+            # Whatever one of them meets: the others have their turn, and the alarm is set again.
+            tell(look, now)
         self.reconcile()
 
     def _set_alarm(self, planned: float) -> None:

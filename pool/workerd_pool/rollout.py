@@ -125,6 +125,13 @@ class Rollout:
         else:
             self._health.child_died(cause, ready=child.was_ready)
 
+    def child_not_made(self, generation: int, cause: str) -> None:
+        """This process had not what it takes; that is no fault of the code, but a trial has one try."""
+        if generation == self._generations.incoming and self._generations.current:
+            self._fail(generation, f"its first child: {cause}", "")
+        else:
+            self._health.child_died(cause, ready=False)
+
     def template_failed(self, generation: int, failure: Failure) -> None:
         """A template has died and nobody wished it, or there is none."""
         generations, reason = self._generations, failure.reason

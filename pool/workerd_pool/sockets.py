@@ -18,7 +18,11 @@ class Sockets:
 
     def __init__(self) -> None:
         self._down, self._childs_down = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.up, self._childs_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError:
+            self.hang_up()
+            raise
         # Not the child's ends: the flag belongs to the file that both processes share.
         self._down.setblocking(False)
         self.up.setblocking(False)

@@ -25,6 +25,8 @@ from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL
 from workerd_pool.streams import Streams
 
+CHILDS_OWN = 4  # descriptors of a new child: its two sockets and its two pipes
+
 
 def main() -> int:
     """Boot, report, fork on demand."""
@@ -84,6 +86,10 @@ class Template:
         return True
 
     def _fork(self, key: int, slot: int, fds: list[int]) -> None:
+        if len(fds) != CHILDS_OWN:
+            # The kernel drops what this process has no room for.
+            self._send(Kind.FAILED, [key, "fork failed: the template has no descriptor left", ""])
+            return
         # Else the child would write it a second time.
         streams.flush()
         birth = child.Birth(self._supervisor, slot, self._name, *fds)

@@ -65,11 +65,11 @@ class TemplateHandle:
                 self._reaper.signal(self.pid, signal.SIGKILL)
 
     def fork(self, child: ChildHandle) -> bool:
-        """Ask for a child; False when the socket is full."""
+        """Ask for a child; False when the socket is full, or its end is about to be told."""
         try:
             header = frames.encode([child.key, child.slot])
             frames.send(self.control, Kind.FORK, header, fds=child.childs_ends())
-        except BlockingIOError:
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
             return False
         child.given_away()
         return True

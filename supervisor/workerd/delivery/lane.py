@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
     from workerd_pool import Pool
 
+AGAIN = 1.0
+"""Seconds until what could not be given to a child is tried again, if nothing happens before."""
+
 WANTS_A_SLOT = frozenset({Stage.RESERVED, Stage.ACKNOWLEDGING, Stage.RUNNING})
 
 
@@ -36,6 +39,7 @@ class Lane:
         self.prefetch = Prefetch()
         self.ready: deque[Request] = deque()
         self._acknowledging: set[int] = set()  # requests that speak for a slot each
+        self._again = False  # what could not be given to a child will be tried again
         self.limits = NOTHING
         """What the pool's settings say of the time that its tasks may take."""
 
@@ -119,11 +123,30 @@ class Lane:
             return self.acknowledge(request)
         if self.dispatcher.deaths.must_wait(request):
             return False
-        self.dispatcher.deaths.began(request)
+        return self._submit(request, pool)
+
+    def _submit(self, request: Request, pool: Pool) -> bool:
+        desk = self.dispatcher
+        desk.deaths.began(request)
         request.stage = Stage.RUNNING
-        self.dispatcher.settler.note(request)
-        pool.submit(self._job(request))
+        desk.settler.note(request)
+        try:
+            pool.submit(self._job(request))
+        except (OSError, MemoryError) as exc:
+            # Large arguments travel in memory of their own, for which there is none now, or no descriptor.
+            desk.deaths.ended(request)
+            request.stage = Stage.RESERVED
+            desk.settler.note(request)
+            if not self._again:
+                self._again = True
+                desk.narrator.cannot_begin(request, exc, AGAIN)
+                desk.timer.call_after(AGAIN, self._try_again)
+            return False
         return True
+
+    def _try_again(self) -> None:
+        self._again = False
+        self.pump()
 
     def acknowledge(self, request: Request) -> bool:
         """At most once: the broker forgets the message before it is started."""

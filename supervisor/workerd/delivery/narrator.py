@@ -123,6 +123,14 @@ class Narrator:
             request.title,
         )
 
+    def cannot_begin(self, request: Request, exc: Exception, again: float) -> None:
+        logger.error(
+            "Task %s cannot be given to a child: %s; tried again in %gs",
+            request.title,
+            exc or repr(exc),
+            again,
+        )
+
     def unsure(self, request: Request) -> None:
         logger.warning(
             "Task %s: the link was lost while it was acknowledged early (acks_late=False); "

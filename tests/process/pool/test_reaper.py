@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
+from tests.support.descriptors import none_left
 from tests.support.eventually import eventually
 from tests.support.loop import SelectorLoop
 from workerd_pool import Reaper
@@ -92,24 +91,11 @@ def test_a_death_that_somebody_else_has_waited_for_is_told_with_its_status(
     assert sorted(statuses) == sorted([waited[0], 8 << 8])
 
 
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """This process gets no further descriptor."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 def test_without_a_descriptor_left_a_child_is_watched_all_the_same(loop: SelectorLoop) -> None:
     statuses: list[int] = []
     reaper = Reaper(loop)
-    pid = spawn("sleep 60")
-    with no_descriptor_left():
+    pid = spawn("exec sleep 60")
+    with none_left():
         reaper.watch(pid, statuses.append)
     assert reaper.signal(pid, signal.SIGKILL)
     eventually(lambda: zombie(pid))
@@ -123,7 +109,7 @@ def test_a_process_that_is_not_ours_to_signal_is_told_and_no_error(
 ) -> None:
     statuses: list[int] = []
     reaper = Reaper(loop)
-    pid = spawn("sleep 60")
+    pid = spawn("exec sleep 60")
     reaper.watch(pid, statuses.append)
     with monkeypatch.context() as patch:
         # As for a program of another user; root, who runs some of these tests, may signal everybody.

@@ -53,6 +53,8 @@ class FakePool:
     unread: list[int] = field(default_factory=list)
     """Jobs that no child has read: an interruption takes them back through ``on_returned``."""
     on_returned: Callable[[Any], None] | None = None
+    most: int | None = None
+    """Bytes of a job's arguments for which there is memory."""
 
     @property
     def free(self) -> int:
@@ -60,6 +62,8 @@ class FakePool:
 
     def submit(self, job: Any) -> None:
         assert self.free > 0
+        if self.most is not None and len(job.body) > self.most:
+            raise OSError(24, "Too many open files")
         self.jobs.append(job)
 
     def interrupt_job(self, number: int, cause: str, text: str = "", grace: float | None = None) -> bool:

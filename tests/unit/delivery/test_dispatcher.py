@@ -51,6 +51,25 @@ def test_long_tasks_are_fetched_only_for_free_slots(desk: Desk) -> None:
     assert desk.source.room == 0
 
 
+def test_what_cannot_be_given_to_a_child_now_is_tried_again_and_holds_up_nothing(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.pool.most = 1000
+    large = [message(task_id=f"id-{n}", body=b"x" * 2000) for n in "ab"]
+    desk.take(delivery("a", large[0]), delivery("b", large[1]), delivery("c"))
+
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-c]"]
+    assert caplog.messages == [
+        "Task proj.add[id-a] cannot be given to a child: [Errno 24] Too many open files; tried again in 1s"
+    ]
+    desk.done()
+    (again,) = desk.timer.entries
+    desk.pool.most = None
+    again.fire()
+    assert [job.title for job in desk.pool.jobs] == ["proj.add[id-a]", "proj.add[id-b]"]
+    assert desk.dispatcher.deaths.of(delivery("a", large[0])).deaths == 0
+
+
 def test_a_message_with_an_eta_waits_for_it(desk: Desk) -> None:
     desk.take(delivery("t1", message(eta=desk.clock.wall() + 30)))
 

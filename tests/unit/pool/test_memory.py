@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.support.cgroups import FakeCgroups
 from tests.support.clock import FakeClock
+from tests.support.descriptors import none_left
 from workerd_pool.cgroup import Cgroup, Level
 from workerd_pool.headroom import SLICE, Headroom, MemoryBudget, Pressure, Reading, Tally
 from workerd_pool.memory import Meter, proportional, resident, size_text
@@ -40,6 +41,12 @@ def test_a_process_that_is_gone_uses_nothing() -> None:
     assert resident(NOBODY) == 0
     assert proportional(NOBODY) is None
     assert Meter().read(NOBODY, 1, 0.0) == 0
+
+
+def test_a_process_that_cannot_be_read_for_want_of_a_descriptor_is_no_error() -> None:
+    with none_left():
+        assert resident(os.getpid()) == 0
+        assert proportional(os.getpid()) is None
 
 
 def test_sizes_read_well() -> None:

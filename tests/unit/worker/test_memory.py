@@ -137,6 +137,20 @@ def test_nothing_is_looked_at_while_nothing_runs_and_nothing_is_stopped(rig: Rig
     assert rig.hub.due is None
 
 
+def test_a_look_that_fails_is_not_the_last_one_while_fetching_is_stopped(rig: Rig) -> None:
+    rig.keeper.watch()
+    rig.second(890)
+    rig.pool.busy = 0
+
+    def broken() -> bool:
+        raise RuntimeError("a fault of ours")
+
+    rig.pool.shed = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        rig.second(890)
+    assert rig.second(100) == (True, True)
+
+
 def test_without_any_budget_it_never_looks(rig: Rig) -> None:
     keeper = MemoryKeeper(rig.keeper.worker, MemoryBudget(0))
     keeper.watch()

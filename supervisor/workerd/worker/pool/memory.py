@@ -67,14 +67,20 @@ class MemoryKeeper:
 
     def _tick(self) -> None:
         self._timer = None
+        try:
+            self._look()
+        finally:
+            # Whatever a look meets: while fetching is stopped nothing else would begin the next one.
+            if self._headroom.pressure or any(pool.busy for pool in self.worker.pools.values()):
+                self.watch()
+
+    def _look(self) -> None:
         worker = self.worker
         self._judge(self._read())
         if self._headroom.pressure:
             any(pool.shed() for pool in worker.pools.values())  # one child a second
             # The one task at a time: a lane asks for it only when something happens to it.
             worker.dispatcher.pump()
-        if self._headroom.pressure or any(pool.busy for pool in worker.pools.values()):
-            self.watch()
 
     def _read(self) -> Reading | None:
         pids = [pid for pool in self.worker.pools.values() for pid in pool.processes()]
