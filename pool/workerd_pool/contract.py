@@ -26,6 +26,8 @@ class Spec:
     A job whose child comes to have more than ``soft_memory`` bytes for itself gets MemoryLimitExceeded;
     over ``hard_memory`` the child is killed.  A child that has begun ``max_jobs`` jobs, or has more than
     any of the limits of memory after one, takes no other and is replaced.  None: no limit.
+
+    ``open_files`` is the soft limit of descriptors in templates and children; None: the host's.
     """
 
     entry: str
@@ -40,6 +42,7 @@ class Spec:
     max_memory: int | None = None
     soft_memory: int | None = None
     hard_memory: int | None = None
+    open_files: int | None = None
     after_job: int | None = field(init=False)
     """The least of them: over the soft one each job would be interrupted for what it has not taken."""
 

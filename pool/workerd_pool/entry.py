@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import resource
 import sys
 from typing import Any
 
@@ -14,6 +15,8 @@ from workerd_pool.telling import text_of, traceback_of
 
 def load(recipe: dict[str, Any], arg: bytes) -> Runner:
     """Import ``recipe["entry"]`` with its path first, and call it.  Raises whatever that raises."""
+    if (soft := recipe["open_files"]) is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     sys.path[:0] = recipe["path"]
     module, _, name = recipe["entry"].partition(":")
     try:

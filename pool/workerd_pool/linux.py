@@ -9,6 +9,8 @@ import ctypes
 import os
 import re
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 from workerd_pool.errors import PlatformError
 
@@ -50,6 +52,15 @@ def die_with_parent(parent: int) -> None:
     # The signal covers deaths from now on; a parent that was gone before shows here.
     if os.getppid() != parent:
         os._exit(0)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from ``first`` on, also those above a limit that was lowered since."""
+    for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        # One of them was that of the directory itself.
+        if fd >= first:
+            with suppress(OSError):
+                os.close(fd)
 
 
 def _prctl(option: int, value: int) -> None:

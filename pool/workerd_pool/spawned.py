@@ -11,7 +11,6 @@ Exit codes: those of ``child``.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
 from workerd_pool import child, entry, frames, linux, streams
@@ -25,7 +24,7 @@ def main() -> None:
     """Live as the child that the recipe describes."""
     supervisor = int(sys.argv[1])
     # The host may have let other descriptors be inherited; none of them is for task code.
-    os.closerange(RECIPE + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    linux.close_from(RECIPE + 1)
     linux.die_with_parent(supervisor)
     recipe, arg = frames.decode(_read_all(RECIPE))
     for fd in (DOWN, UP):

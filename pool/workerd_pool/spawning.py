@@ -39,7 +39,8 @@ _CLEAR_OF_TARGETS = CONTROL + 8
 
 def recipe(spec: Spec, **more: object) -> dict[str, object]:
     """What ``entry.load`` needs, apart from the Spec's ``arg``."""
-    return {"entry": spec.entry, "name": spec.name, "path": list(spec.path), **more}
+    plain = {"entry": spec.entry, "name": spec.name, "path": list(spec.path), "open_files": spec.open_files}
+    return plain | more
 
 
 def spawn(child: ChildHandle, spec: Spec) -> int:

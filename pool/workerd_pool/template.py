@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import socket
 import sys
 import threading
@@ -32,7 +31,7 @@ def main() -> int:
     """Boot, report, fork on demand."""
     supervisor = int(sys.argv[1])
     # The host may have let other descriptors be inherited; none of them is for task code.
-    os.closerange(CONTROL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    linux.close_from(CONTROL + 1)
     linux.die_with_parent(supervisor)
     quiet.stand()
     streams.set_up()

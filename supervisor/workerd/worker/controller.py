@@ -85,10 +85,13 @@ class WorkController:
         inbox: Inbox,
         identity: Identity,
         clock: Clock | None = None,
+        open_files: int | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.app, self.config, self.inbox, self.identity = app, config, inbox, identity
         self.clock, self.options = clock or SystemClock(), dict(options or {})
+        self.open_files = open_files
+        """The soft limit of descriptors that tasks have; None for that of the supervisor."""
         self.hostname = f"{config.name}@{socket.gethostname()}"
         self.steps: list[Any] = []
         self.life = Life()

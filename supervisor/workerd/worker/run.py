@@ -29,6 +29,7 @@ from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
 from workerd.worker.life import again, leaving
 from workerd.worker.log import logs
+from workerd.worker.open_files import OpenFiles
 from workerd.worker.watching import check_installed
 
 if TYPE_CHECKING:
@@ -53,22 +54,26 @@ def run_daemon(layers: Layers, *, dry: bool = False) -> int:
     kept = again.kept_locks()
     with ExitStack() as stack:
         stack.callback(logs.settle)
+        files = OpenFiles()
+        files.raise_limit()
+        stack.callback(files.put_back)
         lock = NameLock(ensure_dir(runtime_dir(config.name)) / "lock")
         lock.acquire(kept.name)
         stack.callback(lock.release)
         identity = Identity(config.name)
         identity.claim(kept.owner)
         stack.callback(identity.release)
-        code, restart = serve(layers, config, identity)
+        code, restart = serve(layers, config, identity, files)
         if restart:
             # The locks stay ours over the exec; nobody else can start under this name meanwhile.
             again.keep(lock.keep(), identity.keep())
+            files.put_back()
             stack.pop_all()
             again.exec_again()
     return code
 
 
-def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool]:
+def serve(layers: Layers, config: Config, identity: Identity, files: OpenFiles) -> tuple[int, bool]:
     """(exit code, whether to exec).  Every signal is blocked from here on when this returns."""
     inbox, before = Inbox(), set(threading.enumerate())
     code: int = ExitCode.BUG
@@ -84,7 +89,8 @@ def serve(layers: Layers, config: Config, identity: Identity) -> tuple[int, bool
             return code, False
         # The app may have installed handlers of its own; the supervisor's are the ones that count.
         inbox.install()
-        worker = WorkController(app, with_app(layers, app), inbox=inbox, identity=identity)
+        settings = with_app(layers, app)
+        worker = WorkController(app, settings, inbox=inbox, identity=identity, open_files=files.given)
         code = worker.run()
         # Until the new code's handlers stand a signal would kill; a blocked one waits for them.
         leaving.hear_nothing_more()

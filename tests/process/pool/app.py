@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -217,6 +218,7 @@ class Runner(BadJobs):
             "environ": dict(os.environ),
             "directory": os.getcwd(),  # noqa: PTH109
             "umask": os.umask(0o27),
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
             "alarm": signal.getitimer(signal.ITIMER_REAL)[0],
             "streams": [getattr(stream, "name", "") for stream in (sys.stdin, sys.stdout, sys.stderr)],
             "all_handlers": [str(signal.getsignal(number)) for number in sorted(signal.valid_signals())],

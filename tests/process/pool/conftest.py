@@ -99,6 +99,7 @@ def spec_of(**options: Any) -> Spec:
         max_memory=options.get("max_memory"),
         soft_memory=options.get("soft_memory"),
         hard_memory=options.get("hard_memory"),
+        open_files=options.get("open_files"),
     )
 
 

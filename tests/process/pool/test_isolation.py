@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -43,6 +45,21 @@ def test_a_child_has_its_standard_streams_and_two_sockets(inherited: int, rig: R
     assert all(name.startswith("socket:") for name in others.values())
     assert told["fds"]["0"] == "/dev/null"
     assert str(Path(f"/proc/self/fd/{inherited}").readlink()) not in others.values()
+
+
+@both
+def test_no_descriptor_comes_with_a_limit_that_was_lowered_since(inherited: int, rig: Rig) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    high = fcntl.fcntl(inherited, fcntl.F_DUPFD, before[0] - 1)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 1, before[1]))
+    try:
+        rig.boot(1, open_files=200)
+        told = facts(rig)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        os.close(high)
+    assert str(high) not in told["fds"]
+    assert told["open_files"] == [200, before[1]]
 
 
 @both

@@ -57,6 +57,7 @@ def recipe(worker: WorkController, pool: str) -> Spec:
         max_memory=own.max_memory_per_child or None,
         soft_memory=own.soft_memory_limit or None,
         hard_memory=own.memory_limit or None,
+        open_files=worker.open_files,
     )
 
 
