@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -59,16 +60,26 @@ def test_near_its_budget_the_daemon_fetches_no_more_until_memory_is_free_again(m
     gate = daemon.home / "gate"
     assert daemon.status()["memory"]["budget"] == 400 << 20
     with daemon.client() as app:
-        hungry = app.send_task("hungry.hold", (320, str(gate)))
-        eventually(lambda: daemon.status()["memory"]["stopped"])
+        hungry = app.send_task("hungry.hold", (420, str(gate)))
+        eventually(lambda: "no pool grows" in daemon.status()["memory"]["stopped"])
         assert daemon.logged("no more tasks are fetched")
         waiting = app.send_task("hungry.pid")
         eventually(lambda: "no more tasks are fetched" in daemon.run("status").stdout)
         assert daemon.status()["tasks"]["received"] == 1
+        for words in (["4"], ["+1"], ["3-4", "--dry-run"]):
+            refused = daemon.run("scale", *words)
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("workerd: pool default cannot grow from 2 to ")
+            assert "slots now, memory is short: " in refused.stderr
+        assert daemon.run("scale", "2-4").returncode == 0
+        daemon.kill(signal.SIGTTIN)
+        eventually(lambda: daemon.logged("Refused: pool default cannot grow from 2 to 3 slots now"))
+        assert daemon.status()["pools"][0]["wanted"] == 2
         gate.touch()
-        assert hungry.get(timeout=30) == 320 << 20
+        assert hungry.get(timeout=30) == 420 << 20
         assert waiting.get(timeout=30)
         eventually(lambda: daemon.logged("tasks are fetched again"))
+        assert daemon.run("scale", "3").returncode == 0
     assert not daemon.status()["memory"]["stopped"]
     assert daemon.stop() == 0
 

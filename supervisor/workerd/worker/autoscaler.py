@@ -198,7 +198,11 @@ class Autoscaler(StartStopStep):
         return self.worker.pool.wanted
 
     def update(self, max: int | None = None, min: int | None = None) -> tuple[int, int]:  # noqa: A002
-        """New bounds, as (max, min); the size moves into them.  Raises ConfigError."""
+        """New bounds, as (max, min); the size moves into them.
+
+        Raises ConfigError for bounds that cannot hold; this and all below raise WorkerdError where the pool
+        would grow while memory is short.
+        """
         lower, upper = self.worker.pool.bounds
         self._resize(lower if min is None else min, upper if max is None else max, 0)
         return self.worker.pool.bounds[1], self.worker.pool.bounds[0]
@@ -223,6 +227,7 @@ class Autoscaler(StartStopStep):
 
     def _resize(self, lower: int, upper: int, step: int) -> int:
         pool = self.worker.pool
+        pool.check_growth(min(max(pool.wanted + step, lower), upper))
         pool.resize(lower, upper, reason="an extension")
         if step:
             pool.want(pool.within(pool.wanted + step), reason="an extension")

@@ -100,6 +100,7 @@ class OperatorDesk:
         found = self.worker.pools.named(pool)
         lower, upper = scaled(found.bounds, spec)
         was, wanted = found.wanted, min(max(found.wanted, lower), upper)
+        found.check_growth(wanted)
         leaving = [leaver(child) for child in found.retired_by(wanted)]
         if not dry_run:
             found.resize(lower, upper, reason=f"scale {spec}")

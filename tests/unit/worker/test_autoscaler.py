@@ -12,7 +12,7 @@ import pytest
 from tests.support.clock import FakeClock
 from workerd.config.model import Autoscale
 from workerd.delivery import Prefetch
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, WorkerdError
 from workerd.worker.autoscaler import Autoscaler, machine_load
 from workerd.worker.life.lifecycle import State
 from workerd.worker.pool.step import NamedPool
@@ -21,12 +21,13 @@ from workerd.worker.pool.step import NamedPool
 class FakePool:
     """A pool and its lane, with facts that are set by hand."""
 
-    resize, within = NamedPool.resize, NamedPool.within
+    resize, within, check_growth = NamedPool.resize, NamedPool.within, NamedPool.check_growth
 
     def __init__(self, bounds: tuple[int, int], *queues: str, **own: float) -> None:
         self.name = queues[0] if queues else "default"
         self.bounds, self.wanted = bounds, bounds[0]
         self.config = SimpleNamespace(autoscale=Autoscale(max_load=0.0) if not own else Autoscale(**own))
+        self.memory = SimpleNamespace(short="")
         self.ages: list[float] = []
         self.waiting = 0
         self.reasons: list[str] = []
@@ -329,6 +330,20 @@ def test_an_extension_scales_within_the_bounds_and_its_wish_stays_for_a_window(r
     assert rig.step.scale_down(3) == 5
     assert rig.step.scale_down(99) == 1
     assert rig.pool.bounds == (1, 8)
+
+
+def test_while_memory_is_short_an_extension_makes_a_pool_no_larger(rig: Rig) -> None:
+    rig.pool.memory.short = "memory is short: all of it is in use"
+    for grow in (rig.step.scale_up, rig.step.force_scale_up):
+        with pytest.raises(
+            WorkerdError, match=r"pool default cannot grow from 1 to 3 slots now, memory is short"
+        ):
+            grow(2)
+    with pytest.raises(WorkerdError, match="from 1 to 4"):
+        rig.step.update(min=4)
+    assert (rig.pool.wanted, rig.pool.bounds) == (1, (1, 8))
+    assert rig.step.update(max=9) == (9, 1)
+    assert rig.step.scale_down(1) == 1
 
 
 def test_by_force_the_bounds_give_way(rig: Rig) -> None:

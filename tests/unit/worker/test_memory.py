@@ -95,6 +95,7 @@ def test_near_the_budget_fetching_stops_then_growth(rig: Rig, caplog: pytest.Log
         (False, True),
         (True, True),
     ]
+    assert rig.keeper.short == ""
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO", "INFO"]
     assert caplog.messages[0] == (
         "Memory: 815 MB of 900 MB are in use (cgroup /unit); "
@@ -171,3 +172,4 @@ def test_the_status_says_what_is_stopped(rig: Rig) -> None:
     found = rig.keeper.status()
     assert found is not None
     assert found["stopped"].endswith("and no pool grows")
+    assert rig.keeper.short == "memory is short: 890 MB of 900 MB are in use (cgroup /unit)"

@@ -15,7 +15,7 @@ from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from workerd.config.model import MAX_SLOTS
-from workerd.errors import ExitCode
+from workerd.errors import ExitCode, WorkerdError
 from workerd.worker.consumer.link import LinkState
 from workerd.worker.life import commands as do
 from workerd.worker.life.lifecycle import Event, State
@@ -197,8 +197,12 @@ class Conductor:
     def _(self, command: do.Resize) -> None:
         pool = self.worker.pool
         lower, upper = (min(max(1, bound + command.by), MAX_SLOTS) for bound in pool.bounds)
-        pool.resize(lower, upper, reason="TTIN" if command.by > 0 else "TTOU")
-        logger.info("Slots wanted: %d", pool.wanted)
+        try:
+            pool.resize(lower, upper, reason="TTIN" if command.by > 0 else "TTOU")
+        except WorkerdError as exc:
+            logger.warning("Refused: %s", exc)
+        else:
+            logger.info("Slots wanted: %d", pool.wanted)
 
     @perform.register
     def _(self, command: do.Dump) -> None:

@@ -36,11 +36,17 @@ class MemoryKeeper:
         self._budget = budget or MemoryBudget(worker.config.memory_budget)
         self._headroom = Headroom()
         self._timer: Any = None
+        self._last: Reading | None = None
 
     @property
     def may_grow(self) -> bool:
         """Pools may have more children than now."""
         return self._headroom.pressure < Pressure.GROWTH
+
+    @property
+    def short(self) -> str:
+        """Why no pool may grow, in words; empty while they may."""
+        return "" if self.may_grow else f"memory is short: {self._last}"
 
     def watch(self) -> None:
         """Something runs: look until nothing does."""
@@ -87,6 +93,7 @@ class MemoryKeeper:
         return self._budget.read([os.getpid(), *pids], self.worker.clock.now())
 
     def _judge(self, reading: Reading | None) -> None:
+        self._last = reading or self._last
         before = self._headroom.pressure
         after = self._headroom.judge(reading)
         if after is before:

@@ -18,7 +18,7 @@ from workerd.app.marks import changed
 from workerd.bootsteps import StartStopStep
 from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, WorkerdError
 from workerd.worker.life.lifecycle import Event
 from workerd.worker.life.stop_time import Part
 from workerd.worker.pool.output import log_line
@@ -81,19 +81,30 @@ class NamedPool(ProcessPool):
         self.name, self.lane = name, lane
         self.config: PoolConfig = worker.config.all_pools()[name]
         self.bounds = self.config.size
+        self.memory = worker.memory
         self.degraded: str | None = None
         """Why its children cannot be kept alive, while that is so."""
         lane.pool = self
         lane.limits = Limits(self.config.soft_time_limit, self.config.time_limit)
 
     def resize(self, lower: int, upper: int, reason: str) -> None:
-        """New bounds; ``wanted`` moves into them.  Raises ConfigError."""
+        """New bounds; ``wanted`` moves into them.  Raises ConfigError, and what ``check_growth`` raises."""
         if not 1 <= lower <= upper:
             raise ConfigError(f"size needs 1 <= lower <= upper, not {lower}-{upper}")
         if upper > MAX_SLOTS:
             raise ConfigError(f"a pool has at most {MAX_SLOTS} slots, not {upper}")
+        size = min(max(self.wanted, lower), upper)
+        self.check_growth(size)
         self.bounds = (lower, upper)
-        self.want(self.within(self.wanted), reason=reason)
+        self.want(size, reason=reason)
+
+    def check_growth(self, size: int) -> None:
+        """Raise WorkerdError if ``size`` is more than is wanted now, and the memory budget forbids growth."""
+        if size > self.wanted and self.memory.short:
+            raise WorkerdError(
+                f"pool {self.name} cannot grow from {self.wanted} to {size} slots now, {self.memory.short}",
+                "try again when less is in use, or start with a larger memory_budget",
+            )
 
     def within(self, size: int) -> int:
         """The size nearest to ``size`` that the bounds allow."""
