@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.control.daemon import Fact
 from workerd.control.scaling import scaled
+from workerd.delivery import TaskOptions
 from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
 from workerd.errors import UsageError, WorkerdError
 from workerd.worker.life.dry_start import DryStart
@@ -119,25 +120,26 @@ class OperatorDesk:
 
     def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
         dispatcher = self.worker.dispatcher
-        known = dispatcher.default.tasks
-        if task not in known:
+        known, by_task = dispatcher.default.tasks, dispatcher.limits.by_task
+        running = sum(request.message.task == task for request in self.worker.active_requests)
+        # One that new code has not any more may still run, and what was said of it must not stay for ever.
+        if task not in known and task not in by_task and not running:
             near = get_close_matches(task, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "give its full name, such as proj.add"
             raise UsageError(f"there is no task {task!r}", hint)
         wanted = Limits(_or_none(soft), _or_none(hard))
-        live = dispatcher.limits.by_task.get(task, NOTHING)
+        live, options = by_task.get(task, NOTHING), known.get(task, TaskOptions())
         if reset:
             dispatcher.orders.limit(task, None)
         elif wanted != NOTHING:
             _check_order(wanted.over(live))
             dispatcher.orders.limit(task, wanted)
-        live = dispatcher.limits.by_task.get(task, NOTHING)
-        running = sum(request.message.task == task for request in self.worker.active_requests)
+        live = by_task.get(task, NOTHING)
         if reset or wanted != NOTHING:
             logger.info("Limits of %s changed by an operator: %s; %d running", task, said(live), running)
         pools: dict[str, dict[str, float | None]] = {}
         for lane in dispatcher.lanes.values():
-            found = said(live.over(of_task(known[task], lane.limits)))
+            found = said(live.over(of_task(options, lane.limits)))
             pools[lane.name] = {"soft": found.get("soft"), "hard": found.get("hard")}
         return {"task": task, "pools": pools, "set": said(live), "running": running}
 
