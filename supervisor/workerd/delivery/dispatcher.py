@@ -94,6 +94,10 @@ class Dispatcher:
         """Whose work the messages of ``queue`` are; the default pool's when nobody consumes it any more."""
         return self._lane_of_queue.get(queue, self.default)
 
+    def belongs(self, queue: str, lane: Lane) -> None:
+        """The messages of ``queue`` are work of this lane's pool."""
+        self._lane_of_queue[queue] = lane
+
     def lane_of(self, request: Request) -> Lane:
         """The lane of the pool that runs this request."""
         return self.lanes[request.pool]

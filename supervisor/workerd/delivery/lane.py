@@ -43,6 +43,15 @@ class Lane:
         self.limits = NOTHING
         """What the pool's settings say of the time that its tasks may take."""
 
+    def add_queue(self, queue: str) -> None:
+        """Its messages are this pool's from now on."""
+        self.queues = (*self.queues, queue)
+        self.dispatcher.belongs(queue, self)
+
+    def cancel_queue(self, queue: str) -> None:
+        """No more of its messages are wanted; those that are here stay this pool's."""
+        self.queues = tuple(name for name in self.queues if name != queue)
+
     def demand(self) -> int:
         """Slots that could be used now: what runs and what waits for a slot."""
         return sum(r.pool == self.name and r.stage in WANTS_A_SLOT for r in self.dispatcher.table)

@@ -139,7 +139,9 @@ class TaskSource(Protocol):
         (Redis); nothing where the broker cannot keep it (AMQP)."""
 
     def add_queue(self, group: str, name: str) -> None:
-        """Consume one queue more, for ``group``."""
+        """Consume one queue more, for ``group``.
+
+        Errors: py-amqp's ChannelError when the broker refuses that; the link is none the worse for it."""
 
     def cancel_queue(self, name: str) -> None:
         """Consume this queue no more; what is in flight from it stays ours."""

@@ -19,6 +19,8 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from amqp.exceptions import ChannelError
+
 from workerd.clock import Clock, SystemClock
 from workerd.protocol.dead import Letter, marks_of
 from workerd.source.amqp.cancellations import Cancellations
@@ -141,8 +143,14 @@ class AmqpSource:
 
     def add_queue(self, group: str, name: str) -> None:
         if self._link is not None and not self._closed:
+            refused: list[ChannelError] = []
             with self._link.guarded():
-                self._consume(group, name)
+                try:
+                    self._consume(group, name)
+                except ChannelError as exc:  # it has closed the channel of this question alone
+                    refused.append(exc)
+            if refused:
+                raise refused[0]
 
     def cancel_queue(self, name: str) -> None:
         if self._link is not None and not self._closed:

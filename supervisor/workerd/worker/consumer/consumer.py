@@ -24,6 +24,7 @@ from workerd.worker.consumer.gossip import Gossip
 from workerd.worker.consumer.heart import Heart
 from workerd.worker.consumer.link import Link, LinkState
 from workerd.worker.consumer.mingle import Mingle
+from workerd.worker.consumer.task_queues import TaskQueues
 from workerd.worker.consumer.tasks import Tasks
 from workerd.worker.inbox import StopRequested
 from workerd.worker.link_errors import is_link_error
@@ -50,7 +51,8 @@ class Consumer:
 
     def __init__(self, worker: WorkController) -> None:
         self.controller, self.app, self.hostname = worker, worker.app, worker.hostname
-        self.pool, self.queues = worker.pool, list(worker.queues)
+        self.pool = worker.pool
+        self.task_queues = TaskQueues(worker.app, worker.dispatcher)
         self.brokers = Brokers(worker.broker_urls)
         self.link = Link(ways=len(self.brokers))
         self.scope = Scope(worker.hub, self._broken)
@@ -74,6 +76,41 @@ class Consumer:
     def timer(self) -> Any:
         """The scheduler of this generation."""
         return self.scope.timer
+
+    # -- queues ----------------------------------------------------------------------------------
+
+    @property
+    def queues(self) -> list[str]:
+        """The names of the queues that are consumed, or will be over the next link."""
+        return self.task_queues.names
+
+    def add_task_queue(
+        self,
+        queue: str,
+        exchange: str | None = None,
+        exchange_type: str | None = None,
+        routing_key: str | None = None,
+        **options: Any,
+    ) -> None:
+        """Consume ``queue`` from now on, also over the links that follow; ``options`` are kombu's of a queue.
+
+        One that the app defines is taken as it is defined; else it is declared, by default with a direct
+        exchange of its own name.  Errors: UsageError when the broker does not let us have it.
+        """
+        how = {"exchange": exchange, "exchange_type": exchange_type, "routing_key": routing_key, **options}
+        try:
+            added = self.task_queues.add(queue, self.connection, self.task_consumer, **how)
+        except Exception as exc:
+            if not self.scope.report(exc):
+                raise
+            return  # wanted, and declared over the next link
+        if added:
+            logger.info("Started consuming from %s", added)
+
+    def cancel_task_queue(self, queue: str) -> None:
+        """Consume ``queue`` no more, over this link and those that follow; what is here from it is run."""
+        if cancelled := self.task_queues.cancel(queue, self.task_consumer):
+            logger.info("Canceling queue %s", cancelled)
 
     # -- generations -----------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ class Tasks(StartStopStep):
         on_lost = partial(c.link_lost, c.link.generation)
         try:
             with c.controller.inbox.interruptible(), reaching(shown(c.brokers.url)):
+                c.task_queues.declare(c.connection)
                 groups = {name: lane.queues for name, lane in dispatcher.lanes.items()}
                 source.start(
                     groups,
