@@ -159,6 +159,7 @@ class ConsumerStep(StartStopStep):
         raise NotImplementedError("missing get_consumers")
 
     def start(self, c: Any) -> None:
+        self._leave(c, cancel=True)
         channel = c.connection.channel()
         self.consumers = self.get_consumers(channel)
         for consumer in self.consumers or ():

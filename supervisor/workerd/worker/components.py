@@ -85,6 +85,8 @@ class Results(StartStopStep):
         self.writer: ResultWriter | None = None
 
     def start(self, worker: WorkController) -> None:
+        if self.writer is not None:
+            return
         options = worker.app.backend_options()
         self.writer = open_writer(worker.backend_url, worker.hub, options)
         worker.dispatcher.failures.results = self.writer
@@ -117,6 +119,8 @@ class Socket(StartStopStep):
         self.server: ControlServer | None = None
 
     def start(self, worker: WorkController) -> None:
+        if self.server is not None:
+            return
         path = control_socket(worker.config.name)
         self.server = ControlServer(worker.hub, path, builtin_commands(), worker.desk)
         self.server.start()

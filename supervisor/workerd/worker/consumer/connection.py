@@ -34,6 +34,8 @@ class Connection(StartStopStep):
 
     def start(self, c: Consumer) -> None:
         url = c.brokers.url
+        if c.connection is not None:
+            return
         connection: Any = c.app.connection_for_read(url)  # kombu has no types
         # Off if the app says so; else often enough to notice a broker that has gone without a word.
         connection.heartbeat = connection.heartbeat and min(connection.heartbeat, HEARTBEAT)

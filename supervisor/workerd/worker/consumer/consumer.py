@@ -116,7 +116,8 @@ class Consumer:
 
     def start(self) -> None:
         """Begin to connect; a broker that is down is waited for, without holding up the daemon."""
-        self._attempt()
+        if self._retry is None:
+            self._attempt()
 
     def _attempt(self) -> None:
         self._retry = None

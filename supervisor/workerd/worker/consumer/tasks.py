@@ -33,6 +33,8 @@ class Tasks(StartStopStep):
         self._told_order = False
 
     def start(self, c: Consumer) -> None:
+        if c.task_consumer is not None:
+            return
         identity, config = c.controller.identity, c.controller.config
         pools = config.all_pools().items()
         source = open_source(

@@ -177,6 +177,7 @@ class Pool(StartStopStep):
     requires = ("Hub", "Timer", "Results")
 
     def __init__(self, worker: WorkController, **options: Any) -> None:
+        self._started = False
         lanes = worker.dispatcher.lanes
         worker.pools = Pools(worker.reloads, worker.children_gone)
         for name, lane in lanes.items():
@@ -184,10 +185,16 @@ class Pool(StartStopStep):
         worker.pool = worker.pools.default
 
     def start(self, worker: WorkController) -> None:
-        worker.pools.start()
+        if not self._started:
+            self._started = True
+            worker.pools.start()
 
     def stop(self, worker: WorkController) -> None:
-        """Idle children leave by themselves; whatever still runs has had its time and is killed."""
+        """Idle children leave by themselves; whatever still runs has had its time and is killed.
+
+        For good: a start after this raises PoolClosedError.
+        """
+        self._started = False
         worker.pools.close()
         self._wait(worker, Part.ANSWERS)
         if not worker.pools.empty:

@@ -33,13 +33,18 @@ class StateDB(StartStopStep):
     def __init__(self, worker: WorkController, **options: Any) -> None:
         directory = state_dir(worker.config.name)
         self.database = worker.statedb = Database(directory / FILE, worker.hub)
+        self._open = False
         self.deaths = DeathMemory(self.database, RunFile(directory / RUNS), worker.clock)
 
     def start(self, worker: WorkController) -> None:
+        if self._open:
+            return
+        self._open = True
         self.database.open()
         worker.dispatcher.deaths.remember(self.deaths, self.deaths.load())
 
     def stop(self, worker: WorkController) -> None:
+        self._open = False
         self.deaths.close()
         self.database.close()
 
