@@ -7,6 +7,7 @@ so that ``except SoftTimeLimitExceeded`` means one class wherever it was importe
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 from workerd.protocol.exceptions import (
+    BackendStoreError,
     ChordError,
     Ignore,
     InvalidTaskError,
@@ -24,6 +25,7 @@ from workerd.protocol.exceptions import (
 from workerd_pool.errors import JobTerminated, MemoryLimitExceeded, SoftStop
 
 __all__ = [
+    "BackendStoreError",
     "ChordError",
     "Ignore",
     "InvalidTaskError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,9 +14,10 @@ import pytest
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, Way
 from tests.system.conftest import Start
 from workerd import App
+from workerd.exceptions import BackendStoreError
 
 Make = Callable[..., Workerd]
 
@@ -191,3 +193,63 @@ def test_a_start_goes_through_the_list(make: Make, proxy: Proxy, server: Any) ->
     assert f"127.0.0.1:{server.port}" in daemon.status()["link"]["broker"]
     assert daemon.logged(rf"No link to the broker: .*:{proxy.port}.*refused; trying .*:{server.port}")
     assert daemon.stop() == 0
+
+
+def test_a_result_that_redis_never_takes_ends_as_a_failure_that_says_so(
+    start: Start, tmp_path: Path, server: Any
+) -> None:
+    backend = RedisServer(tmp_path / "backend")
+    backend.options = ["--proto-max-bulk-len", "1mb"]
+    backend.start()
+    try:
+        daemon = start(broker=server.url, backend=backend.url)
+        with daemon.client() as app:
+            large = app.send_task("ledger.add", ("x" * 3_000_000, "y"))
+            with pytest.raises(BackendStoreError, match=r"with SUCCESS, but its result of 3000\d+ bytes"):
+                large.get(timeout=60)
+            assert app.send_task("ledger.add", (1, 2)).get(timeout=60) == 3
+        eventually(lambda: daemon.status()["tasks"]["settling"] == 0)
+        assert daemon.stop() == 0
+    finally:
+        backend.stop()
+
+
+def test_results_wait_for_a_backend_that_is_away_and_status_says_so(
+    start: Start, server: Any, redis_url: str, redis_server: RedisServer
+) -> None:
+    with Proxy(redis_server.port) as between:
+        daemon = start(broker=server.url, backend=between.url(redis_url))
+        with App("client", broker=server.url, backend=redis_url) as app:
+            between.refuse()
+            between.reset()
+            sent = [app.send_task("ledger.run", (number,)) for number in range(3)]
+            shown = eventually(lambda: "3 results" in (text := daemon.degraded()) and text)
+            assert "not taken by the result backend, trying again: cannot connect to redis://" in shown
+            assert daemon.status()["link"]["restarts"] == 0
+            between.resume()
+            assert [one.get(timeout=60) for one in sent] == [0, 1, 2]
+        eventually(lambda: not daemon.degraded())
+        eventually(lambda: daemon.status()["results"] == {"pending": 0, "problem": ""})
+    assert daemon.ran("start") == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_a_settlement_that_a_cut_has_swallowed_makes_nothing_run_again(
+    start: Start, proxy: Proxy, client: App, server: Any, redis_url: str, way: Way
+) -> None:
+    """``up``: the broker never hears of it.  ``down``: it does, and its answer is lost."""
+    daemon = start(broker=proxy.url(server.url), backend=redis_url)
+    gate = daemon.home / "gate"
+    sent = client.send_task("ledger.hold", (0, str(gate)))
+    eventually(lambda: daemon.ran("start")[0] == 1)
+    proxy.freeze(way)
+    gate.touch()
+    assert sent.get(timeout=60) == 0
+    eventually(lambda: daemon.status()["tasks"]["succeeded"] == 1)
+    proxy.cut()
+    proxy.resume()
+    await_restarts(daemon, 1)
+    assert client.send_task("ledger.run", (1,)).get(timeout=60) == 1
+    eventually(lambda: daemon.status()["tasks"]["settling"] == 0)
+    assert daemon.stop() == 0
+    assert daemon.ran("start") == {0: 1, 1: 1}

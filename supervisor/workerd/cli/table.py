@@ -32,6 +32,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("limits", _limits(found.get("limits") or {}))
     if found.get("state") not in LEAVING:
         yield from _link(found.get("link") or {})
+    yield from _results(found.get("results") or {})
     for queue, reason in (found.get("refused") or {}).items():
         yield f"  DEGRADED: queue {queue} is not consumed, trying again: {reason}"
     if found.get("statedb"):
@@ -77,6 +78,12 @@ def _link(link: Mapping[str, Any]) -> Iterator[str]:
     # A daemon that has just begun has no seconds: it has not been without a link yet.
     if link.get("seconds") is not None and link.get("reason") and link.get("state", "").lower() != "up":
         yield f"  DEGRADED: no link to the broker, trying again: {link['reason']}"
+
+
+def _results(results: Mapping[str, Any]) -> Iterator[str]:
+    if results.get("problem"):
+        waiting = counted(results.get("pending", 0), "result")
+        yield f"  DEGRADED: {waiting} not taken by the result backend, trying again: {results['problem']}"
 
 
 def _counters(tasks: Mapping[str, Any]) -> str:

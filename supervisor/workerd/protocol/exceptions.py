@@ -95,6 +95,10 @@ class ChordError(TaskError):
     """A member of a chord's header failed."""
 
 
+class BackendStoreError(Exception):
+    """The result backend does not take the result of a task that has ended."""
+
+
 class TaskExitError(TaskError):
     """A task raised SystemExit or another exception that is meant for the process, not for its result."""
 
@@ -117,5 +121,6 @@ ON_THE_WIRE: dict[str, type[Exception]] = {
         TaskRevokedError,
         InvalidTaskError,
         ChordError,
+        BackendStoreError,
     )
 }

@@ -35,6 +35,9 @@ Command = tuple[Word, ...]
 Replies = Callable[[list[Any]], object]
 ReplyError = hiredis.ReplyError
 
+PROTOCOL_ERROR = "ERR Protocol error"
+"""How a server begins the last word to a client whose command it cannot read, or finds too large."""
+
 READ_SIZE = 256 * 1024
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _NOTHING = object()
@@ -229,6 +232,10 @@ class RedisLink:
             if self._on_push is not None:
                 self._on_push(reply)
             return
+        if isinstance(reply, ReplyError) and str(reply).startswith(PROTOCOL_ERROR):
+            # It reads nothing more, so the other replies that are due will not come.
+            self.lose(refusal(self.address.shown, reply))
+            return
         if not self._waiting:
             self.lose(f"{self.address.shown} answered what was not asked: {reply!r}")
             return
@@ -248,10 +255,14 @@ class RedisLink:
             except OSError as exc:
                 self._out.clear()
                 # Never from inside the caller's own call.
-                self._loop.call_soon(self.lose, f"writing to {self.address.shown} failed: {exc}")
+                self._loop.call_soon(self._hung_up, f"writing to {self.address.shown} failed: {exc}")
                 break
             del self._out[:sent]
         self._watch(bool(self._out))
+
+    def _hung_up(self, reason: str) -> None:
+        self.read()  # its last words may say why
+        self.lose(reason)
 
     def _watch(self, wanted: bool) -> None:
         if self._sock is None or wanted is self._writing:

@@ -16,6 +16,7 @@ MEANINGS = {
     "NOREPLICAS": "has too few replicas to take changes",
     "CLUSTERDOWN": "is a cluster that is down",
     "MOVED": "is a node of a cluster, which is not supported",
+    "invalid bulk length": "takes nothing of that size",
     "CROSSSLOT": "is a node of a cluster, which is not supported",
     "BUSY": "is busy with a script that does not end",
     "NOAUTH": "wants a password",

@@ -37,6 +37,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "broker": worker.masked_broker,
         "backend": worker.masked_backend,
         "link": link(worker, now),
+        "results": results(worker),
         "queues": list(worker.consumer.queues),
         **queues(worker),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
@@ -70,6 +71,12 @@ def queues(worker: WorkController) -> dict[str, Any]:
     source = worker.consumer.task_consumer
     info = source.info() if source is not None else {}
     return {name: info.get(name, {}) for name in ("cancelled", "refused")}
+
+
+def results(worker: WorkController) -> dict[str, Any]:
+    """How many results the backend has not confirmed and, while it takes none or not all, why."""
+    writer = worker.dispatcher.results
+    return {"pending": writer.pending, "problem": writer.problem} if writer is not None else {}
 
 
 def held(worker: WorkController) -> dict[str, int]:

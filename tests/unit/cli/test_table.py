@@ -121,6 +121,13 @@ def test_of_several_brokers_the_one_that_serves_is_named() -> None:
     assert "  broker   redis://a, redis://b (up at redis://b for 3s)" in text
 
 
+def test_results_that_nobody_takes_are_shown_with_the_reason() -> None:
+    found = STATUS | {"results": {"pending": 3, "problem": "refused"}}
+    told = "  DEGRADED: 3 results not taken by the result backend, trying again: refused"
+    assert told in list(lines(found))
+    assert told not in list(lines(STATUS | {"results": {"pending": 3, "problem": ""}}))
+
+
 def test_what_is_not_told_is_left_out() -> None:
     assert next(iter(lines({"name": "main", "state": "booting", "pid": 7}))) == "main: booting, pid 7"
 
