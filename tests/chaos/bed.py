@@ -1,0 +1,220 @@
+"""A test bed for faults: a broker that may be hurt, daemons behind links that may be hurt, numbered tasks.
+
+Each task has a number of its own and notes its start and its end in the file of its node.  After quiet the
+``Count`` says of each number that was sent whether it is done once, more than once, or lost.
+
+Units: seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.brokers import RabbitServer, RedisServer
+from tests.support.daemon import Workerd
+from tests.support.eventually import eventually
+from tests.support.proxy import Proxy
+from workerd import App
+from workerd.control.client import ControlClient
+from workerd.errors import UnavailableError
+
+QUEUE = "celery"
+HELD = ("scheduled", "reserved", "acknowledging", "running", "storing", "settling")
+
+
+@dataclass(frozen=True)
+class Count:
+    """What became of the numbered tasks."""
+
+    once: int
+    more: dict[int, int]
+    lost: list[int]
+    begun_again: dict[int, int]
+    """Begun more than once, whether or not they ended so."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.once} done once, {len(self.more)} more than once, {len(self.lost)} lost;"
+            f" {len(self.begun_again)} begun again"
+        )
+
+
+@dataclass
+class Node:
+    """One daemon and its own link to the broker."""
+
+    daemon: Workerd
+    proxy: Proxy
+    before: tuple[int, int] = (0, 0)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """As ``workerd status`` shows it, without a process for each look."""
+        name = self.daemon.env["WORKERD_NAME"]
+        return ControlClient(self.daemon.home / "r" / name / "control.sock").call("status")
+
+    @property
+    def restarts(self) -> int:
+        """How often the link has come up again."""
+        return int(self.status["link"]["restarts"])
+
+    @property
+    def up(self) -> bool:
+        return bool(self.status["link"]["state"] == "up")
+
+    @property
+    def at_rest(self) -> bool:
+        """Connected, whole, and with nothing in hand."""
+        status = self.status
+        [pool] = status["pools"]
+        whole = pool["wanted"] == pool["alive"] == len(pool["children"])
+        held = sum(status["tasks"][stage] for stage in HELD)
+        assert status["state"] == "running" and status["link"]["state"] == "up", status
+        assert whole and not held, status
+        return True
+
+    @property
+    def belongings(self) -> tuple[int, int]:
+        """Processes, and descriptors of the supervisor."""
+        return len(self.daemon.descendants()), psutil.Process(self.daemon.pid).num_fds()
+
+
+@dataclass
+class Bed:
+    """``server`` is the broker; ``results`` the Redis of the results, not hurt unless it is the broker."""
+
+    server: RedisServer | RabbitServer
+    results: RedisServer
+    home: Path
+    nodes: list[Node] = field(default_factory=list)
+    sent: set[int] = field(default_factory=set)
+    patience: float = 60.0
+    """Within which each recovery must have come."""
+    recoveries: list[float] = field(default_factory=list)
+    """From the end of each fault to the start of a task that was sent after it."""
+
+    # -- daemons -----------------------------------------------------------------------------------
+
+    def add(self, name: str = "main", *, size: str = "2", words: tuple[str, ...] = (), **env: str) -> Node:
+        """Start one daemon more; ``env`` are its settings."""
+        home = self.home / name
+        home.mkdir()
+        proxy = Proxy(self.server.port)
+        broker = proxy.url(self.server.url)
+        backend = broker if self.server is self.results else self.results.url
+        daemon = Workerd(home, broker=broker, backend=backend, name=name)
+        node = Node(daemon, proxy)
+        self.nodes.append(node)  # first: it is ended whatever happens
+        daemon.start(*words, size=size, env=env)
+        eventually(lambda: node.at_rest, within=60)
+        node.before = node.belongings
+        return node
+
+    @property
+    def node(self) -> Node:
+        """The first or only one."""
+        return self.nodes[0]
+
+    def close(self) -> None:
+        """End all of them, whatever state they are in."""
+        try:
+            for node in self.nodes:
+                node.daemon.end()
+        finally:
+            for node in self.nodes:
+                node.proxy.close()
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def client(self) -> App:
+        """A client whose link is not hurt, unless the broker is."""
+        return App("client", broker=self.server.url, backend=self.results.url)
+
+    def send(self, *seconds: float, task: str = "ledger.run") -> list[int]:
+        """One task for each of ``seconds``, over a connection of its own; their numbers."""
+        numbers = []
+        with self.client() as app:
+            for each in seconds:
+                number = len(self.sent)
+                app.send_task(task, (number, each), queue=QUEUE, ignore_result=True)
+                self.sent.add(number)
+                numbers.append(number)
+        return numbers
+
+    def ran(self, word: str = "end") -> Counter[int]:
+        """How often each number was noted, by all nodes together."""
+        return sum((node.daemon.ran(word) for node in self.nodes), Counter())
+
+    def recovers(self) -> None:
+        """Send one task and wait until it begins; how long that took from now on is kept."""
+        began = time.monotonic()
+        [probe] = eventually(self._sent_anew, within=self.patience)
+        eventually(lambda: self.ran("start")[probe], within=self.patience, every=0.01)
+        self.recoveries.append(time.monotonic() - began)
+
+    def _sent_anew(self) -> list[int]:
+        """A client that comes too early tries again."""
+        try:
+            return self.send(0.0)
+        except UnavailableError:
+            return []
+
+    # -- the count ---------------------------------------------------------------------------------
+
+    def finished(self, within: float = 90.0) -> None:
+        """Wait until everything that was sent has ended once at least."""
+        eventually(lambda: self.sent <= set(self.ran()), within=within)
+
+    def quiet(self, within: float = 90.0) -> Count:
+        """Wait until nothing is on its way any more, then count.  Errors: AssertionError."""
+        self.finished(within)
+        for node in self.nodes:
+            eventually(lambda node=node: node.at_rest, within=within)  # type: ignore[misc]
+        return self.count()
+
+    def count(self) -> Count:
+        started, ended = self.ran("start"), self.ran()
+        assert set(started) | set(ended) <= self.sent, "a task ran that nobody has sent"
+        return Count(
+            once=sum(ended[number] == 1 for number in self.sent),
+            more={number: times for number, times in ended.items() if times > 1},
+            lost=sorted(self.sent - set(ended)),
+            begun_again={number: times for number, times in started.items() if times > 1},
+        )
+
+    def exactly_once(self, **within: float) -> Count:
+        """As ``quiet``; nothing may be lost, and nothing begun twice."""
+        count = self.quiet(**within)
+        assert count.once == len(self.sent) and not count.begun_again, count
+        return count
+
+    def leaves_nothing(self) -> None:
+        """At rest each daemon has what it had at first; after its end the broker has nothing of it."""
+        for node in self.nodes:
+            eventually(lambda node=node: node.belongings == node.before, within=30)  # type: ignore[misc]
+        for node in self.nodes:
+            assert node.daemon.stop() == 0
+            node.daemon.leaves_nothing()
+        if isinstance(self.server, RedisServer):
+            with self.server.client() as client:
+                lasting = {key for key in client.scan_iter() if client.ttl(key) == -1}
+                assert lasting == {b"_kombu.binding.celery", b"_kombu.binding_permanent.celery"}
+                assert not list(client.scan_iter("workerd:*"))
+        else:
+            queues = self.server.ctl("-q", "--no-table-headers", "list_queues", "name", "messages")
+            left = dict(line.split("\t") for line in queues.splitlines())
+            assert {queue: count for queue, count in left.items() if count != "0"} == {}
+
+    def told(self, what: str) -> str:
+        """One line on what was measured."""
+        ordered = sorted(self.recoveries)
+        times = "no recovery measured"
+        if ordered:
+            times = f"recovery {ordered[len(ordered) // 2]:.2f} s in the middle, {ordered[-1]:.2f} s at most"
+        return f"{what}: {len(self.sent)} tasks, {self.count()}; {times} of {len(ordered)}"
