@@ -17,6 +17,7 @@ from typing import Any
 
 from amqp.exceptions import AMQPError
 
+from workerd.source.amqp.header_frames import tolerant
 from workerd.transport.loop import Cancelable, Loop
 
 TIMEOUT = 5.0
@@ -43,6 +44,7 @@ class AmqpLink:
 
     def start(self) -> None:
         self._connection.sock.settimeout(TIMEOUT)
+        self._connection.on_inbound_frame = tolerant(self._connection.on_inbound_frame)
         self._fd = self._connection.sock.fileno()
         self._loop.add_reader(self._fd, self.read)
         if self._connection.heartbeat:

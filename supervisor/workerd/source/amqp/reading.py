@@ -10,6 +10,7 @@ import msgspec
 from amqp.basic_message import Message as Content
 
 from workerd.protocol.message import AmqpPayload, MalformedError, message_from_amqp
+from workerd.source.amqp.header_frames import unread
 from workerd.source.base import Delivery
 
 
@@ -19,6 +20,9 @@ def delivery_of(channel: str, queue: str, message: Any, came: float, zone: tzinf
     body = message.body or b""  # py-amqp has an empty text for no body
     delivery = Delivery((channel, message.delivery_tag), queue, None, body, came=came)
     delivery.redelivered = bool(info["redelivered"])
+    if problem := unread(message.headers or {}):
+        delivery.problem = problem
+        return delivery
     try:
         delivery.message = message_from_amqp(
             message.properties,
