@@ -133,9 +133,12 @@ class Template:
         except OSError as exc:
             answer = -(exc.errno or 1)
         finally:
-            # Also when an at-fork hook of the app raised: this process must not return.
-            os.write(writer, answer.to_bytes(8, "little", signed=True))
-            os._exit(0)
+            # This process must not return: neither when an at-fork hook of the app raised, nor when nobody
+            # reads the answer, because the template has been killed meanwhile.
+            try:
+                os.write(writer, answer.to_bytes(8, "little", signed=True))
+            finally:
+                os._exit(0)
 
     def _loaded(self) -> Runner:
         assert self._runner is not None, "asked to fork before READY"

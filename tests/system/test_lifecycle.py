@@ -182,3 +182,34 @@ def test_a_stop_during_a_restart_wins(start: Start, signum: signal.Signals) -> N
         gate.touch()
     assert daemon.wait() == 0
     assert daemon.text().count("ready.") == 1
+
+
+def test_what_the_app_leaves_in_the_supervisor_changes_neither_the_end_nor_its_code(
+    make: Make, short_dir: Path
+) -> None:
+    (short_dir / "cloggedapp.py").write_text(
+        "import atexit, pathlib, sys, threading, time\nfrom tests.support.apps.ledger import app\n"
+        "here = pathlib.Path(__file__).parent\n"
+        "def last():\n"
+        "    (here / 'leaving').touch()\n"
+        "    while not (here / 'signalled').exists(): time.sleep(0.02)\n"
+        "if 'workerd_pool' not in ' '.join(sys.orig_argv):\n"
+        "    atexit.register(last)\n"
+        "    if (here / 'threads').exists():\n"
+        "        threading.Thread(target=threading.Event().wait, name='for-ever').start()\n"
+    )
+    daemon = make(app="cloggedapp").start(ready=False)
+    eventually(lambda: daemon.logged(r"ready\."))
+    daemon.kill(signal.SIGTERM)
+    eventually((short_dir / "leaving").exists)
+    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+        daemon.kill(signum)
+    (short_dir / "signalled").touch()
+    assert daemon.wait() == 0
+
+    (short_dir / "threads").touch()
+    daemon.start(ready=False)
+    eventually(lambda: daemon.text().count("ready.") == 2)
+    daemon.kill(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert daemon.logged("Not waiting for threads of the app: for-ever")
