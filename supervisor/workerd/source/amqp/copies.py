@@ -14,7 +14,7 @@ from workerd.source.amqp.group import Tag
 
 if TYPE_CHECKING:
     from workerd.source.amqp.group import Group
-    from workerd.source.amqp.publisher import Declare, Publisher
+    from workerd.source.amqp.publisher import Declare, Publisher, Route
     from workerd.source.base import Done
 
 
@@ -30,11 +30,29 @@ class Copies:
         """Copies that the broker has not confirmed."""
         return len(self._copying)
 
-    def send(self, group: Group, number: int, queue: str, declare: Declare, message: Any) -> None:
+    def send(
+        self,
+        group: Group,
+        number: int,
+        queue: str,
+        declare: Declare,
+        message: Any,
+        route: Route | None = None,
+    ) -> None:
         """Copy what ``group`` holds under ``number`` to ``queue``, as ``message``; asked again, nothing."""
         if (group.name, number) not in self._copying:
             self._copying.add((group.name, number))
-            self._publisher.publish(queue, declare, message, partial(self._copied, group, number))
+            copied = partial(self._copied, group, number)
+            self._publisher.publish(queue, declare, message, copied, route)
+
+    def forget(self, group: Group, number: int) -> bool:
+        """There is no copy of this one, and nobody is told that there is; False when it was not copied."""
+        tag = (group.name, number)
+        if tag not in self._copying:
+            return False
+        self._copying.discard(tag)
+        self._thens = [pair for pair in self._thens if tag not in pair[0]]
+        return True
 
     def send_anew(self, tag: Tag, queue: str, declare: Declare, message: Any) -> None:
         """Publish what has no original at the broker."""

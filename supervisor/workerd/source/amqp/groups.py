@@ -6,7 +6,6 @@ Errors: py-amqp's, for a link that is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.source.amqp.channel import TaskChannel
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Groups:
-    """``ask`` asks for a round; ``on_cancelled`` hears of queues whose consumer the broker has ended."""
+    """``ask`` asks for a round; ``on_cancelled`` hears of queues whose consumer the broker has ended,
+    ``on_declared`` of those that are there now, and whether they are certainly classic queues."""
 
     def __init__(
         self,
@@ -30,9 +30,11 @@ class Groups:
         clock: Clock,
         ask: Callable[[], object],
         on_cancelled: Callable[[str], object],
+        on_declared: Callable[[str, bool], object],
     ) -> None:
         self._connection: Any = connection  # kombu's own types are incomplete
-        self._clock, self._ask, self._on_cancelled = clock, ask, on_cancelled
+        self._clock, self._ask = clock, ask
+        self._on_cancelled, self._on_declared = on_cancelled, on_declared
         self._groups: dict[str, Group] = {}
 
     def __iter__(self) -> Iterator[Group]:
@@ -68,11 +70,16 @@ class Groups:
             group.open(
                 channel,
                 shared_limit=knows_shared_limits(self._connection),
-                declare=partial(declare_task_queue, self._connection),
+                declare=self._declare,
                 on_cancelled=self._on_cancelled,
             )
         assert group.intake is not None
         return group.intake
+
+    def _declare(self, queue: str) -> bool:
+        classic = declare_task_queue(self._connection, queue)
+        self._on_declared(queue, classic)
+        return classic
 
     def remove(self, queue: str) -> None:
         """Consume it no more, whichever group it is in."""

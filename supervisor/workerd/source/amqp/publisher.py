@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,13 +36,32 @@ Declare = Callable[[Any, str], object]
 """Makes sure that a queue exists, given the connection and the queue's name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Another way than the default exchange to the queue.
+
+    Nothing is declared for it, and a message that takes it is not published again when the broker does not
+    confirm it, or does not know where to: ``refused`` is told.
+    """
+
+    exchange: str
+    key: str
+    refused: Callable[[], object]
+
+
 @dataclass(slots=True, eq=False)
 class _Copy:
     queue: str
     declare: Declare
     message: Message
     then: Callable[[], object]
+    route: Route | None = None
     returned: bool = False
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Exchange and routing key."""
+        return ("", self.queue) if self.route is None else (self.route.exchange, self.route.key)
 
 
 class Publisher:
@@ -61,9 +80,16 @@ class Publisher:
         self._asked = self._blocked = self._closed = False
         self._retry: Cancelable | None = None
 
-    def publish(self, queue: str, declare: Declare, message: Message, then: Callable[[], object]) -> None:
+    def publish(
+        self,
+        queue: str,
+        declare: Declare,
+        message: Message,
+        then: Callable[[], object],
+        route: Route | None = None,
+    ) -> None:
         """Publish to ``queue``; ``then`` is called once the broker has confirmed it."""
-        self._waiting.append(_Copy(queue, declare, message, then))
+        self._waiting.append(_Copy(queue, declare, message, then, route))
         self._ask()
 
     def close(self) -> None:
@@ -100,7 +126,7 @@ class Publisher:
                 self._send(self._waiting.popleft())
 
     def _declare(self, copy: _Copy) -> None:
-        if copy.queue not in self._declared:
+        if copy.route is None and copy.queue not in self._declared:
             copy.declare(self._connection, copy.queue)
             self._declared.add(copy.queue)
 
@@ -109,26 +135,33 @@ class Publisher:
         self._published += 1
         self._unconfirmed[self._published] = copy
         # Not basic_publish: it looks for broker messages first, and waits when one is incomplete.
-        where = (0, "", copy.queue, True, False)  # mandatory: a queue that is gone is told
+        where = (0, *copy.where, True, False)  # mandatory: a queue that is gone is told
         self._channel.send_method(spec.Basic.Publish, "Bssbb", where, copy.message)
 
     def _confirmed(self, number: int, multiple: bool) -> None:
         for copy in self._take(number, multiple):
             if copy.returned:
-                self._waiting.append(copy)
+                self._again([copy])
                 self._ask()
             else:
                 self._failures = 0
                 copy.then()
 
     def _refused(self, number: int, multiple: bool) -> None:
-        self._waiting.extend(self._take(number, multiple))
+        self._again(self._take(number, multiple))
         self._try_later()
 
-    def _returned(self, _error: Exception, _exchange: str, queue: str, _message: Any) -> None:
-        self._declared.discard(queue)
+    def _returned(self, _error: Exception, exchange: str, key: str, _message: Any) -> None:
+        self._declared.discard(key)
         for copy in self._unconfirmed.values():
-            copy.returned = copy.returned or copy.queue == queue
+            copy.returned = copy.returned or copy.where == (exchange, key)
+
+    def _again(self, copies: Iterable[_Copy]) -> None:
+        for copy in copies:
+            if copy.route is None:
+                self._waiting.append(copy)
+            else:
+                self._loop.call_soon(copy.route.refused)
 
     def _take(self, number: int, multiple: bool) -> list[_Copy]:
         numbers = [n for n in self._unconfirmed if n <= number] if multiple else [number]
@@ -153,8 +186,10 @@ class Publisher:
 
     def _lost(self, _reason: str = "") -> None:
         self._hang_up()
-        self._waiting.extendleft(reversed(self._unconfirmed.values()))
+        copies = [*self._unconfirmed.values(), *self._waiting]
         self._unconfirmed.clear()
+        self._waiting.clear()
+        self._again(copies)
         self._declared.clear()
         self._published, self._blocked = 0, False
         self._try_later()

@@ -11,12 +11,19 @@ from amqp.basic_message import Message as Content
 
 from workerd.protocol.message import AmqpPayload, MalformedError, message_from_amqp
 from workerd.source.amqp.header_frames import unread
+from workerd.source.amqp.topology import has_waited, without_traces
 from workerd.source.base import Delivery
 
 
 def delivery_of(channel: str, queue: str, message: Any, came: float, zone: tzinfo) -> Delivery:
-    """What ``channel`` delivered from ``queue``; times without an offset are in ``zone``."""
-    info = message.delivery_info
+    """What ``channel`` delivered from ``queue``; times without an offset are in ``zone``.
+
+    One that has waited for its ETA looks as if it had been sent to its queue just now.
+    """
+    info, headers = message.delivery_info, message.headers or {}
+    exchange, key = info["exchange"], info["routing_key"]
+    if has_waited(exchange, key):
+        exchange, key, headers = "", queue, without_traces(headers)
     body = message.body or b""  # py-amqp has an empty text for no body
     delivery = Delivery((channel, message.delivery_tag), queue, None, body, came=came)
     delivery.redelivered = bool(info["redelivered"])
@@ -26,10 +33,10 @@ def delivery_of(channel: str, queue: str, message: Any, came: float, zone: tzinf
     try:
         delivery.message = message_from_amqp(
             message.properties,
-            message.headers or {},
+            headers,
             body,
-            exchange=info["exchange"],
-            routing_key=info["routing_key"],
+            exchange=exchange,
+            routing_key=key,
             redelivered=delivery.redelivered,
             zone=zone,
         )

@@ -25,10 +25,12 @@ from workerd.clock import Clock, SystemClock
 from workerd.protocol.dead import Letter, marks_of
 from workerd.source.amqp.cancellations import Cancellations
 from workerd.source.amqp.copies import Copies
+from workerd.source.amqp.delays import Delays
 from workerd.source.amqp.gauge import Gauge
 from workerd.source.amqp.group import PATIENCE
 from workerd.source.amqp.groups import Groups
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.parking import Parking
 from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
 from workerd.source.amqp.reading import content_of, delivery_of
@@ -52,7 +54,10 @@ class AmqpSource:
         self._connection, self._loop = connection, loop
         self._publisher = Publisher(connection, loop)
         self._copies = Copies(self._publisher, self._ask)
-        self._groups = Groups(connection, self._clock, self._ask, partial(loop.call_soon, self._cancelled))
+        self._delays = Delays(loop, self._guarded)
+        self._parking = Parking(self._delays, self._copies, self._clock)
+        cancelled = partial(loop.call_soon, self._cancelled)
+        self._groups = Groups(connection, self._clock, self._ask, cancelled, self._delays.serve)
         self._cancellations = Cancellations(loop, self._groups.revive)
         self._link: AmqpLink | None = None
         self._gauge: Gauge | None = None
@@ -76,6 +81,7 @@ class AmqpSource:
         connection: Any = self._connection
         self._link = AmqpLink(connection.connection, self._loop, self._lost)
         self._link.start()
+        self._delays.start(connection.connection)
         for name, queues in groups.items():
             self._groups.open(name)
             for queue in queues:
@@ -130,13 +136,15 @@ class AmqpSource:
 
     @property
     def parked(self) -> int:
-        return 0
+        return self._delays.count
 
     def can_park(self, delivery: Delivery) -> bool:
-        return False
+        return not delivery.adopted and self._delays.ready(delivery.queue)
 
     def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
-        refused()
+        for group, number in self._groups.holding([delivery]):
+            self._parking.park(group, number, delivery, refused)
+        self._finish([delivery], then)
 
     def note(self, delivery: Delivery, deaths: int) -> None:
         """The broker takes it back unchanged."""
@@ -153,9 +161,7 @@ class AmqpSource:
                 raise refused[0]
 
     def cancel_queue(self, name: str) -> None:
-        if self._link is not None and not self._closed:
-            with self._link.guarded():
-                self._groups.remove(name)
+        self._guarded(partial(self._groups.remove, name))
 
     def info(self) -> Mapping[str, Any]:
         return {
@@ -191,9 +197,7 @@ class AmqpSource:
 
     def _cancelled(self, queue: str) -> None:
         """The broker has ended our consumer of ``queue``."""
-        if self._link is not None and not self._closed:
-            with self._link.guarded():
-                self._cancellations.cancelled(queue)
+        self._guarded(partial(self._cancellations.cancelled, queue))
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -244,6 +248,12 @@ class AmqpSource:
             for group in self._groups:
                 group.work()
 
+    def _guarded(self, act: Callable[[], object]) -> None:
+        """Do this while there is a link; what it raises is the loss of that."""
+        if self._link is not None and not self._closed:
+            with self._link.guarded():
+                act()
+
     # -- leaving -------------------------------------------------------------------------------
 
     def _lost(self, reason: str) -> None:
@@ -258,6 +268,7 @@ class AmqpSource:
         if self._link is not None:
             self._link.stop()
         self._publisher.close()
+        self._delays.stop()
         self._cancellations.close()
         if self._patience is not None:
             self._patience.cancel()
