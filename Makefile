@@ -36,7 +36,7 @@ check: $(TESTABLE) ## format, lint, types, layers, unit and contract tests (unde
 soak: $(TESTABLE) brokers ## random kills, scaling, reloads and load for 10 minutes, from a printed seed
 	@$(BIN)/pytest -v -s --timeout=900 --soak=600 tests/soak
 
-bench: $(INSTALLED) ## measure the pool and its starts beside their peers (4 minutes)
+bench: $(INSTALLED) ## measure the pool and its starts beside their peers (3 minutes)
 	@$(BIN)/python -m bench.pool
 	@$(BIN)/python -m bench.starts
 

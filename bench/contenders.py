@@ -72,6 +72,9 @@ class Ours:
         for _ in range(min(pool.free, len(waiting))):
             pool.submit(waiting.popleft())
 
+    def on_started(self, job: Job, pid: int) -> None:
+        """As for the peers, which do not tell."""
+
     def on_done(self, job: Job, header: dict[str, Any], body: bytes) -> None:
         self._left -= 1
         self._began = int.from_bytes(body, "little")
