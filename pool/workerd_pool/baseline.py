@@ -34,6 +34,7 @@ _getsignal, _pthread_sigmask, _getitimer = _signal.getsignal, _signal.pthread_si
 _fcntl = fcntl.fcntl
 _BLOCK, _REAL, _GETSIG = int(signal.SIG_BLOCK), int(signal.ITIMER_REAL), fcntl.F_GETSIG
 _GETFL, _PIPES = fcntl.F_GETFL, (1, 2)
+_QUESTIONS = (_GETSIG,) * 5 + (_GETFL,) * 2  # of the descriptors' labels, and of the pipes' flags
 
 _WATCHED = tuple(
     int(number)
@@ -68,6 +69,7 @@ class Baseline:
         self._wake = wake
         self._up = up
         self._fds = (0, 1, 2, down, up)
+        self._asked = self._fds + _PIPES
         # A label that this very file carries and no other that takes its number: the signal that it
         # would send if it were asynchronous, which it is not.  Asking costs a third of an fstat.
         self._labels = [signal.SIGRTMAX - place for place in range(len(self._fds))]
@@ -85,6 +87,7 @@ class Baseline:
         self._directory = _directory()
         self._streams = (sys.stdin, sys.stdout, sys.stderr)
         self._flags = [_fcntl(fd, _GETFL) for fd in _PIPES]
+        self._found = self._labels + self._flags
 
     def put_back(self) -> Found:
         """Put back what has changed, and look at what cannot be."""
@@ -116,8 +119,7 @@ class Baseline:
                 and list(map(_getsignal, _WATCHED)) == self._handlers
                 and _getitimer(_REAL) == self._timer
                 and os.getcwd() == self._directory  # noqa: PTH109 (a Path costs more than all the rest)
-                and [_fcntl(fd, _GETSIG) for fd in self._fds] == self._labels
-                and [_fcntl(fd, _GETFL) for fd in _PIPES] == self._flags
+                and list(map(_fcntl, self._asked, _QUESTIONS)) == self._found
                 and (sys.stdin, sys.stdout, sys.stderr) == self._streams
                 and not (stdout.closed or stderr.closed)
             )

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from setproctitle import setproctitle
 
 from workerd_pool import frames, lines, linux, quiet, streams, telling
-from workerd_pool.baseline import Baseline, Found
+from workerd_pool.baseline import NOTHING, Baseline, Found
 from workerd_pool.contract import Runner
 from workerd_pool.death import EXIT_CUT_OFF
 from workerd_pool.entry import failure
@@ -176,7 +176,7 @@ class Child:
     def _run(self, header: bytes, body: bytes) -> None:
         """Run one job; its DONE waits to be sent unless it is large."""
         job_id, title, job_header = frames.decode(header)
-        self._link.send(Kind.STARTED, [job_id], before=self._written)
+        self._link.send_packed(self._written + frames.pack(Kind.STARTED, frames.encode([job_id])))
         self._written = b""
         self._title(title)
         report = JobReport(self._link, self._interrupt, job_id)
@@ -217,6 +217,8 @@ class Child:
     def _tidy(self, job_id: int, title: str) -> int:
         """Leave nothing of the job to the next one, and end its output: what ``Streams.end`` returns."""
         found = self._put_back()
+        if found is NOTHING:
+            return self._streams.end(job_id)
         if found.cut_off:
             raise CutOffError()
         self._worn = found.worn

@@ -12,6 +12,7 @@ from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
 from workerd_pool.memory import Meter, next_look
+from workerd_pool.pace import MAX_LARGE
 from workerd_pool.plan import ChildView
 from workerd_pool.reaper import Reaper
 from workerd_pool.sockets import Sockets
@@ -137,8 +138,10 @@ class ChildHandle:
         self.outlet.given_away()
 
     def give(self, job: Job) -> bool:
-        """Write a RUN; False when the socket is full."""
+        """Write a RUN; False when the socket is full, or should not get more of that size."""
         header = frames.encode((job.id, job.title, job.header))
+        if len(self.jobs) >= MAX_LARGE and len(header) + len(job.body) > frames.INLINE:
+            return False
         try:
             self.sockets.send(Kind.RUN, header, job.body)
         except BlockingIOError:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from workerd_pool import lines
+from workerd_pool.attention import Attention
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Loop, Spec
 from workerd_pool.deadlines import NEVER
@@ -69,6 +70,7 @@ class Crew:
         self._events, self._witness = events, witness
         self._children: dict[int, ChildHandle] = {}
         self._last_key = 0
+        self._attention = Attention(loop, self.read)
         self._serve_by_kind: dict[int, Callable[[ChildHandle, bytes, bytes], None]] = {
             Kind.DONE: dispatcher.feedback.on_done,
             Kind.STARTED: dispatcher.feedback.on_started,
@@ -103,7 +105,7 @@ class Crew:
             return False
         child.since = self._clock()
         self._children[child.key] = child
-        self._loop.add_reader(child.sockets.up.fileno(), self.read, child)
+        self._attention.listen(child)
         child.outlet.listen(child, partial(self._dispatcher.unhush, child))
         self._enter(child, "FORKED")
         if pid:
@@ -182,7 +184,9 @@ class Crew:
         except (ProtocolError, msgspec.MsgspecError, MemoryError, OSError) as exc:
             # What was read and could not be served is lost; without its death its job would never end.
             self._distrust(child, exc)
+            got = []
         self._dispatcher.settle()
+        self._attention.rest(child, len(got))
 
     def _serve(self, child: ChildHandle, got: list[Frame]) -> None:
         for kind, header, body in got:
@@ -213,7 +217,7 @@ class Crew:
     def _stop_reading(self, child: ChildHandle) -> None:
         if not child.at_end:
             child.at_end = True
-            self._loop.remove_reader(child.sockets.up.fileno())
+            self._attention.stop(child)
 
     def _on_initialised(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         self._enter(child, "READY")

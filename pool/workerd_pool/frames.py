@@ -31,7 +31,8 @@ MAX_LENGTH = 0xFFFF_FFFF
 MAX_FDS = 5  # a memfd, and the two sockets and two pipes of a new child
 
 # CPython 3.11 does not mark descriptors that recvmsg brings as close-on-exec by itself.
-_RECEIVE_FLAGS = socket.MSG_CMSG_CLOEXEC
+# An int, because the flags of ``socket`` are enums, and to join two of those costs more than the call.
+_RECEIVE_FLAGS = int(socket.MSG_CMSG_CLOEXEC)
 _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array("i").itemsize)
 
 encode = msgspec.msgpack.Encoder().encode
@@ -76,21 +77,22 @@ def send(
     header: bytes = b"",
     body: bytes = b"",
     fds: Sequence[int] = (),
-    before: bytes = b"",
 ) -> None:
-    """Write one frame, after the frames packed in ``before`` (stream sockets only).
-
-    On a non-blocking packet socket it is written whole or raises BlockingIOError.
-    """
+    """Write one frame.  On a non-blocking packet socket it goes whole or raises BlockingIOError."""
     header_size, body_size = len(header), len(body)
     if header_size + body_size <= INLINE:
-        _write(sock, before + PREFIX.pack(kind, header_size, body_size) + header + body, fds)
+        data = PREFIX.pack(kind, header_size, body_size) + header + body
+        if fds:
+            _send_with(sock, data, fds)
+        else:
+            # A packet goes whole or raises; asking for the socket's type would cost as much as the call.
+            sock.sendall(data)
         return
     if max(header_size, body_size) > MAX_LENGTH:
         raise ProtocolError(f"a frame with {header_size} + {body_size} bytes is too large")
     memfd = _memfd(header, body)
     try:
-        _write(sock, before + PREFIX.pack(kind | BY_MEMFD, header_size, body_size), (memfd, *fds))
+        _send_with(sock, PREFIX.pack(kind | BY_MEMFD, header_size, body_size), (memfd, *fds))
     finally:
         os.close(memfd)
 
@@ -193,11 +195,7 @@ def _prefix(data: bytes, position: int) -> tuple[int, int, int]:
     return kind, header_size, body_size
 
 
-def _write(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
-    if not fds:
-        # A packet goes whole or raises; asking for the socket's type would cost as much as the call.
-        sock.sendall(data)
-        return
+def _send_with(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
     rights: list[tuple[int, int, Any]] = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))]
     sent = sock.sendmsg([data], rights)
     if sent < len(data):

@@ -12,7 +12,8 @@ from workerd_pool import frames
 from workerd_pool.frames import Kind
 from workerd_pool.interrupt import Interrupt, exception_of
 
-_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+_AT_ONCE = int(socket.MSG_DONTWAIT)
 _INTERRUPT = bytes((Kind.INTERRUPT,))
 
 
@@ -33,14 +34,14 @@ class Link:
             kept, self._kept = self._kept, None
             return kept
         try:
-            got = frames.receive(self._down, 0 if wait else socket.MSG_DONTWAIT)
+            got = frames.receive(self._down, 0 if wait else _AT_ONCE)
         except BlockingIOError:
             return None
         if got is None:
             return None
-        kind, header, body, fds = got
-        frames.close_all(fds)
-        return kind, header, body
+        if got[3]:
+            frames.close_all(got[3])
+        return got[:3]
 
     def interruption(self, job_id: int) -> BaseException | None:
         """What the parent wants raised in this job; frames that mean another one are dropped.
@@ -64,11 +65,11 @@ class Link:
             return None
         return None
 
-    def send(self, kind: Kind, header: Any = None, body: bytes = b"", before: bytes = b"") -> None:
-        """Write one frame after those packed in ``before``."""
+    def send(self, kind: Kind, header: Any = None, body: bytes = b"") -> None:
+        """Write one frame."""
         encoded = b"" if header is None else frames.encode(header)
         with self._interrupt, self._lock:
-            frames.send(self._up, kind, encoded, body, before=before)
+            frames.send(self._up, kind, encoded, body)
 
     def send_encoded(self, kind: Kind, header: bytes, body: bytes) -> None:
         """Write one frame whose header is msgpack already."""

@@ -27,6 +27,7 @@ class Sockets:
         self._down.setblocking(False)
         self.up.setblocking(False)
         self._decoder = frames.Decoder()
+        self.taken = 0  # bytes that the last read has brought
 
     def childs_ends(self) -> tuple[int, int]:
         """The descriptors for the child: down and up."""
@@ -73,6 +74,7 @@ class Sockets:
             return []
         except ConnectionResetError:
             return None
+        self.taken = len(data)
         return self._decoder.feed(data, fds) if data else None
 
     def read_all(self) -> list[frames.Frame]:

@@ -49,7 +49,7 @@ class Streams:
     """Ends the output of one job after the other."""
 
     def __init__(self, out: int = OUT, err: int = ERR) -> None:
-        self._out, self._err = out, err
+        self._pipes = ((1, out, OUT), (2, err, ERR))
         self._unread = bytearray(4)
 
     def end(self, job_id: int, sound: Collection[int] = (OUT, ERR)) -> int:
@@ -59,7 +59,7 @@ class Streams:
         """
         flush()
         marked = 0
-        for bit, fd, target in ((1, self._out, OUT), (2, self._err, ERR)):
+        for bit, fd, target in self._pipes:
             if target in sound:
                 _ioctl(fd, _FIONREAD, self._unread)
                 if self._unread != _NOTHING:

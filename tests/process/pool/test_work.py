@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 
 import pytest
 
 from tests.process.pool.conftest import Rig, both
+from tests.support.eventually import eventually
 from workerd_pool import PoolBusyError, PoolClosedError
+from workerd_pool.pace import MAX_LARGE
 
 
 def test_a_job_comes_back_with_its_outcome(rig: Rig) -> None:
@@ -161,3 +164,15 @@ def test_a_listener_that_raises_does_not_stop_the_pool(rig: Rig, caplog: pytest.
     assert rig.run("echo", b"1")[1] == b"1"
     assert rig.run("echo", b"2")[1] == b"2"
     assert "host is broken" in caplog.text
+
+
+def test_of_jobs_that_travel_by_memfd_only_a_few_wait_at_a_child(rig: Rig) -> None:
+    rig.boot(1)
+    eventually(lambda: rig.run("echo") and rig.pool.info()["depth"] > MAX_LARGE, every=0.0)
+    pid, body = min(rig.pids()), os.urandom(100_000)
+    os.kill(pid, signal.SIGSTOP)
+    jobs = [rig.submit("echo", body) for _ in range(rig.pool.free)]
+    child = next(iter(rig.pool._reconciler.crew))
+    assert len(child.jobs) == MAX_LARGE < len(jobs)
+    os.kill(pid, signal.SIGCONT)
+    rig.until(lambda: all(job in rig.notes.done for job in jobs))
