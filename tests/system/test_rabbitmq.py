@@ -1,9 +1,17 @@
-"""What is RabbitMQ's own: queues that it takes away, and orders that it does not keep."""
+"""What is RabbitMQ's own: queues that it takes away, orders that it does not keep, its consumer_timeout."""
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import pytest
 from kombu import Connection
 
+from tests.support.brokers import RabbitServer
+from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
@@ -28,3 +36,84 @@ def test_a_queue_that_is_deleted_is_consumed_again(start: Start, fresh_rabbit_ur
         client.send_task("ledger.run", (1,), queue="video")
     eventually(lambda: daemon.ran() == {1: 1})
     assert daemon.text().count("has ended the consuming of queue video") == 1
+
+
+TIMEOUT = 5
+"""Seconds of the broker's; it looks four times a second."""
+
+
+@pytest.fixture
+def impatient(
+    rabbit_server: RabbitServer, fresh_rabbit_url: str, redis_url: str
+) -> Iterator[dict[str, object]]:
+    """Options of ``start`` for a broker that waits for ``TIMEOUT`` only, as daemons know."""
+
+    def set_to(timeout: int, interval: int) -> None:
+        settings = {"consumer_timeout": timeout, "channel_tick_interval": interval}
+        words = ", ".join(f"application:set_env(rabbit, {key}, {value})" for key, value in settings.items())
+        rabbit_server.ctl("eval", f"{words}.")
+
+    set_to(TIMEOUT * 1000, 250)
+    env = {"WORKERD_RABBITMQ__CONSUMER_TIMEOUT": f"{TIMEOUT}s"}
+    yield {"broker": fresh_rabbit_url, "backend": redis_url, "env": env}
+    set_to(1_800_000, 60_000)
+
+
+def adopted(daemon: Workerd) -> int:
+    """How many messages the state database has."""
+    with sqlite3.connect(daemon.home / "s" / "main" / "statedb.sqlite3") as database:
+        [(count,)] = database.execute("SELECT count(*) FROM adopted")
+    database.close()
+    return int(count)
+
+
+def unsettled(server: RabbitServer) -> str:
+    return server.ctl("list_queues", "--silent", "--no-table-headers", "name", "messages").strip()
+
+
+def test_a_run_that_is_longer_than_the_brokers_patience_costs_no_channel(
+    start: Start, impatient: dict[str, object]
+) -> None:
+    daemon = start(**impatient)
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        long = [app.send_task("ledger.hold", (number, str(gate))) for number in (1, 2)]
+        eventually(lambda: daemon.status()["tasks"]["adopted"] == 2)
+        assert adopted(daemon) == 2
+        third = app.send_task("ledger.run", (3,))
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() > began + TIMEOUT)  # the broker has looked at what it waits for
+        gate.touch()
+        assert [one.get(timeout=30) for one in (*long, third)] == [1, 2, 3]
+    assert daemon.status()["link"]["restarts"] == 0
+    eventually(lambda: adopted(daemon) == 0)
+    assert daemon.stop() == 0
+    assert daemon.ran("start") == {1: 1, 2: 1, 3: 1}
+
+
+def test_an_adopted_run_outlives_a_killed_supervisor_and_a_stop(
+    start: Start, impatient: dict[str, object], rabbit_server: RabbitServer
+) -> None:
+    daemon = start(**impatient)
+    gate = daemon.home / "gate"
+    with daemon.client() as app:
+        long = app.send_task("ledger.hold", (1, str(gate)))
+        eventually(lambda: daemon.status()["tasks"]["adopted"] == 1)
+        eventually(lambda: "celery\t0" in unsettled(rabbit_server).splitlines())
+        daemon.kill(signal.SIGKILL)
+        daemon.wait()
+        assert adopted(daemon) == 1
+        daemon.start(env=impatient["env"])  # type: ignore[arg-type]
+        assert daemon.logged(r"ledger.hold\[.*\] was adopted by a supervisor .* \(death 1 of 3\)")
+        eventually(lambda: daemon.ran("start") == {1: 2})
+
+        eventually(lambda: daemon.status()["tasks"]["adopted"] == 1)
+        daemon.kill(signal.SIGQUIT)
+        assert daemon.wait() == 0
+        assert adopted(daemon) == 0
+        assert "celery\t1" in unsettled(rabbit_server).splitlines()
+        daemon.start(env=impatient["env"])  # type: ignore[arg-type]
+        gate.touch()
+        assert long.get(timeout=30) == 1
+    assert daemon.stop() == 0
+    assert daemon.ran() == {1: 1}

@@ -16,6 +16,7 @@ from workerd.config.model import DEFAULT_POOL
 from workerd.delivery.dead import DeadRoom
 from workerd.delivery.deaths import Deaths
 from workerd.delivery.failures import Failures
+from workerd.delivery.holding import Holding
 from workerd.delivery.intake import Intake
 from workerd.delivery.lane import Lane
 from workerd.delivery.limits import LiveLimits
@@ -71,6 +72,8 @@ class Dispatcher:
         self.failures = Failures()
         self.intake, self.runs, self.parking = Intake(self), Runs(self), Parking(self, horizon)
         self.limits, self.orders, self.takeovers = LiveLimits(), Orders(self), Takeovers(self)
+        self.holding = Holding(self)
+        self.settler.on_forgotten = self.holding.forgotten
         self.draining = False
         self.paused = ""
         """Why nothing more is fetched for now; empty while it is."""
@@ -131,6 +134,7 @@ class Dispatcher:
         for delivery in deliveries:
             self.intake.take(delivery)
         self.parking.batch_ended()
+        self.holding.watch()
         self.pump()
         self.check_idle()
 

@@ -73,6 +73,22 @@ class Narrator:
     def parked(self, request: Request) -> None:
         logger.debug("Task %s waits in the broker for its ETA", request.title)
 
+    def adopted(self, request: Request, seconds: float) -> None:
+        logger.info(
+            "Task %s has run for %.0f s: adopted, as RabbitMQ waits no longer; the state database has it",
+            request.title,
+            seconds,
+        )
+
+    def inherited(self, request: Request, limit: int) -> None:
+        logger.warning(
+            "Task %s was adopted by a supervisor that ended before it: it goes back to %s (death %d of %d)",
+            request.title,
+            request.delivery.queue,
+            request.deaths,
+            limit,
+        )
+
     def revoked(self, request: Request) -> None:
         logger.warning("Task %s revoked by an operator before it ran", request.title)
 

@@ -115,6 +115,10 @@ class Redeliveries:
         # Done whatever the verdict was: a copy that was put aside is not made twice.
         kept.add(mark, DONE, now)
 
+    def acknowledged(self, request: Request, now: float) -> None:
+        """It was adopted, so that is what the broker is told, though its run goes on."""
+        self._settled.add(mark_of(request.delivery, request.message), DONE, now)
+
     def link_lost(self, now: float) -> None:
         """What was settled lately may come again."""
         for mark in self._settled.empty(now):

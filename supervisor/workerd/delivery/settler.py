@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workerd.delivery.dead import DeadRoom
     from workerd.delivery.deaths import Deaths
     from workerd.delivery.table import Table
-    from workerd.source.base import TaskSource
+    from workerd.source.base import Delivery, TaskSource
 
 
 class Settler:
@@ -37,6 +37,8 @@ class Settler:
         self.on_parked: Callable[[Request], None] = _nothing
         self.on_refused: Callable[[Request], None] = _nothing
         """Of what should be parked: the broker has it, or cannot keep it."""
+        self.on_forgotten: Callable[[Request], None] = _nothing
+        """It has left the table."""
 
     @property
     def sure(self) -> bool:
@@ -69,7 +71,8 @@ class Settler:
 
     def note(self, request: Request) -> None:
         """It has begun or ended to run, or a child has died of it."""
-        if self.source is not None and request.linked and not request.acknowledged:
+        theirs = request.linked and not request.acknowledged and not request.delivery.adopted
+        if self.source is not None and theirs:
             self.source.note(request.delivery, self.deaths.if_we_die(request))
 
     def note_all(self) -> None:
@@ -93,10 +96,23 @@ class Settler:
                 self.deaths.settled(request)
             self.on_settled()
 
+    def adopt(self, request: Request, delivery: Delivery) -> None:
+        """The state database keeps it as ``delivery``: tell the broker that it is done."""
+        before = request.delivery
+        self.table.redeliveries.acknowledged(request, self.clock.now())
+        self.table.relink(request, delivery)
+        if self.source is not None:
+            self.source.settle([before])
+
     def _apply(self, request: Request) -> None:
-        source, verdict = self.source, request.verdict
-        if source is None or verdict is None:
+        source, verdict, adopted = self.source, request.verdict, request.delivery.adopted
+        if verdict is None:
             return
+        if adopted and verdict.settlement is Settlement.DONE:
+            self._confirmed(request)  # the broker was told when it was adopted
+            return
+        if source is None or (adopted and source.survives_link):
+            return  # another kind of broker cannot have it back
         then = partial(self._confirmed, request)
         match verdict.settlement:
             case Settlement.DONE:
@@ -112,10 +128,11 @@ class Settler:
                 source.put_aside(request.delivery, verdict.letter, then)
 
     def _confirmed(self, request: Request) -> None:
-        if self.takes_back:
+        if self.takes_back and not request.delivery.adopted:
             self.table.redeliveries.settled(request, self.clock.now())
         self.table.remove(request, self.clock.now())
         self.deaths.settled(request)
+        self.on_forgotten(request)
         if request.verdict is not None and request.verdict.settlement is Settlement.PARK:
             self.on_parked(request)
         self.on_settled()

@@ -83,8 +83,8 @@ class Table:
         self.redeliveries.link_lost(now)
         dropped = []
         for request in self:
-            if not request.linked:
-                continue  # since an earlier loss, and waited for already
+            if not request.linked or request.delivery.adopted:
+                continue  # waited for already, since an earlier loss; or not with the broker
             self._by_tag.pop(request.delivery.tag, None)
             request.linked = False
             if request.verdict is not None:

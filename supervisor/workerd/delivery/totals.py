@@ -19,7 +19,8 @@ class Totals:
     """Messages and runs.
 
     ``cut_off`` counts runs that ended with their child's death, ``interrupted`` those that a stop has cut
-    off and given back, ``repeated`` deliveries that came again and runs that another node runs too.
+    off and given back, ``repeated`` deliveries that came again and runs that another node runs too,
+    ``adopted`` runs that went on for longer than RabbitMQ would have waited for them.
     """
 
     received: int = 0
@@ -36,6 +37,7 @@ class Totals:
     given_back: int = 0
     interrupted: int = 0
     repeated: int = 0
+    adopted: int = 0
 
     def count(self, state: str) -> None:
         """One run ended in ``state``."""

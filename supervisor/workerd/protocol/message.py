@@ -34,6 +34,7 @@ __all__ = [
     "MalformedError",
     "Message",
     "message_from_amqp",
+    "message_from_payload",
     "message_from_redis",
 ]
 
@@ -140,6 +141,20 @@ def message_from_amqp(
     return message
 
 
+def message_from_payload(payload: bytes, zone: tzinfo = UTC) -> Message:
+    """Read an AMQP message once more, from what a child would get of it."""
+    parts = reading("the message", _decode_parts, payload)
+    return message_from_amqp(
+        parts.properties,
+        parts.headers,
+        parts.body,
+        exchange=parts.exchange,
+        routing_key=parts.routing_key,
+        redelivered=parts.redelivered,
+        zone=zone,
+    )
+
+
 def _message(envelope: Envelope, payload: bytes, zone: tzinfo, body: bytes | None = None) -> Message:
     if envelope.headers.task is not UNSET:
         return _version_2(envelope, payload, zone)
@@ -205,6 +220,7 @@ def _set_times(message: Message, fields: Headers | _BodyV1, zone: tzinfo) -> Non
     message.group = fields.group
 
 
+_decode_parts = msgspec.msgpack.Decoder(AmqpPayload).decode
 _decode_v1 = msgspec.json.Decoder(_BodyV1).decode
 # AMQP tables may hold decimals and dates of their own; a custom header is never a reason to fail.
 _encode_amqp = msgspec.msgpack.Encoder(enc_hook=str).encode

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.process.source.amqp_client import Client
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import GROUP, Node
+from tests.process.source.node import GROUP, Node, letter
 from workerd.source.amqp.cancellations import RETRY
 
 
@@ -126,3 +127,28 @@ def test_a_queue_that_is_refused_is_tried_again_while_others_are_served(
     ours.until(lambda: ours.ids == ["a", "b"])
     assert not ours.lost
     assert len([r for r in caplog.records if "is not consumed" in r.getMessage()]) == 1
+
+
+def test_what_is_adopted_is_published_again_as_it_was(node: MakeNode, client: Client) -> None:
+    ours = node(client.url).start(client.queue)
+    odd = {"task": "proj.add", "mine": [1, {"x": None}], "big": 2**60}
+    client.send(
+        "a", "b", headers=odd, priority=4, correlation_id="c", expiration=3600, timestamp=1_795_000_000
+    )
+    held = ours.fetch(2)
+    ours.confirmed(ours.source.settle, held)
+    ours.source.fetch(GROUP, 0)
+    back, aside = (replace(one, tag=("adopted", one.raw), adopted=True) for one in held)
+    aside.tag = ("adopted", b"another")
+    back.deaths = 1
+    ours.confirmed(ours.source.give_back, [back])
+    ours.confirmed(ours.source.put_aside, aside, letter("it kills"))
+    came, dead = client.take(client.queue), client.take(f"{client.queue}.dead")
+    assert came.body.encode() == dead.body.encode() == held[0].raw
+    assert came.headers == odd | {"id": "a", "x-workerd-deaths": 1, "redelivered": True}
+    assert dead.headers["id"] == "b"
+    assert dead.headers["x-workerd-reason"] == "it kills"
+    properties = came.properties
+    assert (properties["priority"], properties["correlation_id"]) == (4, "c")
+    assert (properties["expiration"], properties["timestamp"]) == ("3600000", 1_795_000_000)
+    assert client.take(client.queue) is None

@@ -13,6 +13,8 @@ import pytest
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.worker.state.database import MIGRATIONS, RETRY, Database
 
+ADOPT = "INSERT INTO adopted (key, queue, payload, since) VALUES (?, ?, ?, ?)"
+
 
 class HandLoop:
     """Turns and timers moved by hand."""
@@ -209,3 +211,37 @@ def test_what_comes_after_the_close_is_dropped(database: Database, loop: HandLoo
     loop.turn(), loop.ring()
     assert not loop.later
     assert database.read("SELECT 1") == []
+
+
+def test_what_is_written_for_good_has_reached_the_disk_and_nothing_else_waits_for_it(
+    database: Database, path: Path, loop: HandLoop
+) -> None:
+    statements: list[str] = []
+    assert database._connection is not None
+    database._connection.set_trace_callback(statements.append)
+    put(database, b"before")
+    row = (b"k", "celery", b"payload", 1.0)
+    assert database.write_for_good(ADOPT, [row])
+    assert not database._waiting
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT * FROM adopted").fetchall() == [row]
+    other.close()
+    words = [statement.split()[0] for statement in statements]
+    full, normal = statements.index("PRAGMA synchronous=FULL"), statements.index("PRAGMA synchronous=NORMAL")
+    assert words[full:normal] == ["PRAGMA", "BEGIN", "INSERT", "COMMIT"]
+
+
+def test_what_cannot_be_written_for_good_is_refused_whole(
+    database: Database, path: Path, loop: HandLoop
+) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert not database.write_for_good(ADOPT, [(b"k", "celery", b"", 1.0)])
+    assert database.problem == "database is locked"
+    other.execute("ROLLBACK")
+    other.close()
+    loop.ring()
+    assert database.problem is None
+    assert not database.read("SELECT * FROM adopted")  # whoever asked has done without
+    assert database.write_for_good(ADOPT, [(b"k", "celery", b"", 1.0)])
+    assert database.read("PRAGMA synchronous") == [(1,)]

@@ -33,6 +33,13 @@ BEATS = 2
 """Heartbeats sent for each interval that was agreed with the broker."""
 
 
+def with_advice(reason: str) -> str:
+    """Why a link was lost, and what an operator should do where that is known."""
+    if "delivery acknowledgement" in reason and "timed out" in reason:
+        return f"{reason.rstrip('.')}; give that time to the daemon too, as rabbitmq.consumer_timeout"
+    return reason
+
+
 class AmqpLink:
     """Drives ``connection``, an open py-amqp connection; used once."""
 
@@ -68,7 +75,7 @@ class AmqpLink:
         except LINK_ERRORS as exc:
             if not self._closed:
                 self.stop()
-                self._on_lost(str(exc) or repr(exc))
+                self._on_lost(with_advice(str(exc) or repr(exc)))
 
     def read(self) -> None:
         """Take what has come and dispatch the frames that are complete."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 import msgspec
@@ -48,11 +47,7 @@ def delivery_of(channel: str, queue: str, message: Any, came: float, zone: tzinf
 def content_of(payload: bytes) -> Content:
     """The message that ``payload`` was made of, to be published again.  Errors: msgspec.MsgspecError."""
     parts = _decode_parts(payload)
-    properties = dict(parts.properties)
-    if isinstance(stamp := properties.pop("timestamp", None), (str, datetime)):
-        with suppress(ValueError):  # not ours to mend
-            properties["timestamp"] = datetime.fromisoformat(str(stamp))
-    return Content(parts.body, application_headers=dict(parts.headers), **properties)
+    return Content(parts.body, application_headers=parts.headers, **parts.properties)
 
 
 _decode_parts = msgspec.msgpack.Decoder(AmqpPayload).decode

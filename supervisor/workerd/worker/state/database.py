@@ -29,6 +29,9 @@ MIGRATIONS = (
     """CREATE TABLE deaths (
         mark BLOB PRIMARY KEY, deaths INTEGER NOT NULL, supervisors INTEGER NOT NULL, seen REAL NOT NULL
     ) WITHOUT ROWID""",
+    """CREATE TABLE adopted (
+        key BLOB PRIMARY KEY, queue TEXT NOT NULL, payload BLOB NOT NULL, since REAL NOT NULL
+    )""",
 )
 """From each ``user_version`` to the next; what stands here is never changed, only added to."""
 
@@ -90,6 +93,16 @@ class Database:
         if not self._asked and self._retry is None:
             self._asked = True
             self._loop.call_soon(self.flush)
+
+    def write_for_good(self, statement: str, rows: Sequence[Sequence[Any]]) -> bool:
+        """Carry out ``statement`` for each of ``rows`` and wait for the disk: after that, not even a loss of
+        power undoes it.  False, and nothing is done, when it cannot be written now."""
+        self.flush()
+        if self._closed or self._waiting:
+            return False  # nothing can be written, and that is told already
+        failure = self._attempt(lambda: self._commit_for_good(statement, rows))
+        self._told(failure)
+        return failure is None
 
     def flush(self) -> None:
         """Commit what waits."""
@@ -162,6 +175,17 @@ class Database:
             for statement, values in self._waiting:
                 connection.execute(statement, values)
         self._waiting.clear()
+
+    def _commit_for_good(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        if self._connection is None:
+            self._connect()
+        assert self._connection is not None
+        connection = self._connection
+        connection.execute("PRAGMA synchronous=FULL")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(statement, rows)
+        connection.execute("PRAGMA synchronous=NORMAL")
 
     def _told(self, failure: Exception | None) -> None:
         """Tell a failure once, and its end."""

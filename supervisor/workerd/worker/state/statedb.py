@@ -1,7 +1,8 @@
 """StateDB: what must outlive the supervisor, in its state directory.
 
-``worker.statedb`` is the database.  It keeps how many deaths each message has caused; beside it stands the
-file of what runs now, from which the next supervisor learns what ran when this one died.
+``worker.statedb`` is the database.  It keeps how many deaths each message has caused, and the messages that
+were adopted, which the broker has no more; beside it stands the file of what runs now, from which the next
+supervisor learns what ran when this one died.
 
 Errors:  PermissionDeniedError, and ConfigError for a database of a newer workerd; a disk that is full, or a
          file that is damaged, is told in the log and holds up nothing.
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.bootsteps import StartStopStep
 from workerd.paths import state_dir
+from workerd.worker.state.adopted import AdoptedShelf
 from workerd.worker.state.database import Database
 from workerd.worker.state.death_memory import DeathMemory
 from workerd.worker.state.run_file import RunFile
@@ -34,6 +36,7 @@ class StateDB(StartStopStep):
         directory = state_dir(worker.config.name)
         self.database = worker.statedb = Database(directory / FILE, worker.hub)
         self._open = False
+        self.adopted = AdoptedShelf(self.database, worker.clock)
         self.deaths = DeathMemory(self.database, RunFile(directory / RUNS), worker.clock)
 
     def start(self, worker: WorkController) -> None:
@@ -42,6 +45,10 @@ class StateDB(StartStopStep):
         self._open = True
         self.database.open()
         worker.dispatcher.deaths.remember(self.deaths, self.deaths.load())
+        holding = worker.dispatcher.holding
+        if holding.shelf is None:  # not when it is started again
+            holding.adopt_in(self.adopted, worker.config.rabbitmq.consumer_timeout)
+            holding.restore(self.adopted.load(worker.app.daemon_zone()))
 
     def stop(self, worker: WorkController) -> None:
         self._open = False
