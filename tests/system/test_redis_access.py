@@ -65,13 +65,29 @@ def test_tls_with_a_certificate_of_ones_own(start: Start, tls: TlsServer) -> Non
         assert client.llen("celery") == 1
 
 
+@pytest.mark.parametrize("scheme", ["rediss", "amqps"])
 def test_a_certificate_that_nobody_vouches_for_is_told_and_not_used(
-    make: Callable[..., Workerd], tls: TlsServer
+    make: Callable[..., Workerd], tls: TlsServer, scheme: str
 ) -> None:
-    daemon = make(broker=f"rediss://127.0.0.1:{tls.port}/0?ssl_cert_reqs=required")
+    # For the handshake it does not matter what would be spoken after it.
+    daemon = make(broker=f"{scheme}://127.0.0.1:{tls.port}/0")
     daemon.start(ready=False)
     eventually(lambda: daemon.logged("No link to the broker: .*CERTIFICATE_VERIFY_FAILED"))
     assert daemon.status()["link"]["state"] != "up"
+    assert daemon.stop() == 0
+
+
+def test_the_check_can_be_switched_off(start: Start, tls: TlsServer) -> None:
+    url = f"rediss://127.0.0.1:{tls.port}/0?ssl_cert_reqs=none"
+    works(start(broker=url, backend=url))
+
+
+def test_the_check_can_be_switched_off_for_rabbitmq(make: Callable[..., Workerd], tls: TlsServer) -> None:
+    daemon = make(broker=f"amqps://127.0.0.1:{tls.port}//?ssl_cert_reqs=none")
+    daemon.start(ready=False)
+    shown = eventually(daemon.degraded)  # this server speaks no AMQP
+    assert "cannot connect to amqps://" in shown
+    assert "TLS" not in shown
     assert daemon.stop() == 0
 
 

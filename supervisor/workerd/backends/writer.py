@@ -22,6 +22,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -72,7 +73,10 @@ def open_writer(url: str | None, loop: Loop, options: BackendOptions | None = No
     """The writer for the backend at ``url``; it connects in the loop's next turn."""
     if not url or url.rstrip("/:") == "disabled":
         return NullWriter()
-    return RedisResultWriter(address_of_url(resolve(url)), loop, options or BackendOptions())
+    options, address = options or BackendOptions(), address_of_url(resolve(url))
+    if address.tls is not None and options.tls:
+        address = replace(address, tls={**options.tls, **address.tls})
+    return RedisResultWriter(address, loop, options)
 
 
 class NullWriter:
