@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from workerd_pool import frames
 from workerd_pool.contract import ChildInfo, Interruption, Job, Spec
@@ -11,6 +12,7 @@ from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
+from workerd_pool.log import logger
 from workerd_pool.memory import Meter, next_look
 from workerd_pool.pace import MAX_LARGE
 from workerd_pool.plan import ChildView
@@ -39,6 +41,7 @@ class ChildHandle:
         self.traceback = ""  # of what kept it from starting
         self.spent = ""  # why it takes no more jobs and is replaced
         self.set_aside = False  # gets no jobs until the long one it runs is over
+        self.silent = False  # gets no jobs until it is heard of: it has not read what it was given
         self.hushed = False  # gets no jobs until what it has printed is told
         self.was_ready = False
         self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
@@ -88,7 +91,7 @@ class ChildHandle:
             pid=self.pid,
             slot=self.slot,
             generation=self.generation,
-            state=self.state.name,
+            state="SILENT" if self.silent else self.state.name,
             job_id=job.id if job else None,
             title=job.title if job else "",
             age=max(0.0, now - self.since),
@@ -190,8 +193,22 @@ class ChildHandle:
         return self.sockets.unread() == Kind.INTERRUPT
 
     def ping(self) -> None:
-        """Ask for a PONG."""
-        self.sockets.send(Kind.PING)
+        """Ask for a PONG, unless so much waits there already that it will not read for long."""
+        with suppress(BlockingIOError):
+            self.sockets.send(Kind.PING)
+
+    def fall_silent(self, now: float) -> None:
+        """It does not read what it is given: it has as long as for a boot to be heard of."""
+        logger.warning("%s does not read what it is given, and gets no more until it answers", self.name())
+        self.silent = True
+        self.ping()
+        self.due.enter("answering", now + self.spec.boot_timeout)
+
+    def heard(self) -> None:
+        """It is not silent any more."""
+        self.silent = False
+        if not self.leaving:
+            self.due.phase_over()
 
     # -- what it tells
 

@@ -99,7 +99,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """One child as ``status`` shows it.  ``age`` is seconds since it entered its state or began its job."""
+    """One child as ``status`` shows it.  ``age`` is seconds since it entered its state or began its job.
+
+    ``state`` is the name of its state, or SILENT: it does not read what it is given.
+    """
 
     pid: int
     slot: int

@@ -189,6 +189,8 @@ class Crew:
         self._attention.rest(child, len(got))
 
     def _serve(self, child: ChildHandle, got: list[Frame]) -> None:
+        if child.silent and got:
+            self._dispatcher.silence.heard(child)
         for kind, header, body in got:
             serve = self._serve_by_kind.get(kind)
             if serve is None:

@@ -25,6 +25,7 @@ from workerd_pool.feedback import Feedback
 from workerd_pool.log import tell
 from workerd_pool.pace import PATIENCE, Pace
 from workerd_pool.recycling import Standby, may_take_more
+from workerd_pool.silence import Silence
 
 
 class Dispatcher:
@@ -42,6 +43,7 @@ class Dispatcher:
         self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
         self._load = 0  # jobs at takers
         self._standby = Standby()
+        self.silence = Silence(self)
         self._holders: dict[int, ChildHandle] = {}
         self._backlog: deque[Job] = deque()  # taken, and at no child right now
 
@@ -97,9 +99,10 @@ class Dispatcher:
 
     def _let_in(self) -> None:
         while child := self._standby.next(self._takers, self._holders.values()):
-            self._enlist(child)
+            self.enlist(child)
 
-    def _enlist(self, child: ChildHandle) -> None:
+    def enlist(self, child: ChildHandle) -> None:
+        """This child gets jobs; it did not until now."""
         self._takers.add(child)
         self._load += len(child.jobs)
         self._sort_in(child)
@@ -173,8 +176,8 @@ class Dispatcher:
             tell(self._listener.on_free)
 
     def relieve(self, now: float) -> None:
-        """Take back what waits behind long jobs; called when the alarm rings."""
-        relieved = False
+        """Take back what waits behind long jobs, or is not read; called when the alarm rings."""
+        relieved = self.silence.due <= now and self.silence.look(self._takers, now)
         for child in list(self._takers):
             if child.due.queue > now:
                 continue
@@ -212,7 +215,7 @@ class Dispatcher:
         if child.hushed:
             child.hushed = False
             if child.ready:
-                self._enlist(child)
+                self.enlist(child)
                 self.settle()
 
     # -- inside
@@ -220,7 +223,7 @@ class Dispatcher:
     def _bring_back(self, child: ChildHandle) -> None:
         if child.set_aside and child.ready:
             child.set_aside = False
-            self._enlist(child)
+            self.enlist(child)
         else:
             self._let_in()
 
@@ -265,6 +268,8 @@ class Dispatcher:
             return False
         self._load += 1
         self._holders[job.id] = child
+        if self.silence.due == NEVER and self.alarm is not None:
+            self.alarm.at(self.silence.begin(self._clock()))
         if len(child.jobs) > 1:
             self._watch_queue(child, self._clock())
         if self._has_room(child):

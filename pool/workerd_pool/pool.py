@@ -63,7 +63,7 @@ class Pool:
     @property
     def alive(self) -> int:
         """Children that can take jobs, of any generation."""
-        return sum(child.ready for child in self._reconciler.crew)
+        return sum(child.ready and not child.silent for child in self._reconciler.crew)
 
     @property
     def busy(self) -> int:

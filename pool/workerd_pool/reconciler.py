@@ -228,6 +228,7 @@ class Reconciler:
     def _set_alarm(self, planned: float) -> None:
         self._alarm.at(self.enforcer.next_deadline())
         self._alarm.at(self.templates.next_deadline())
+        self._alarm.at(self._dispatcher.silence.due)
         # What has become allowed since the plan was made is due at once.
         self._alarm.at(self.health.next_change(planned))
 
