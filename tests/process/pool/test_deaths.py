@@ -135,7 +135,7 @@ def test_a_template_may_die_at_any_moment_of_a_boot(rig: Rig, turns: int) -> Non
 
 
 def test_a_template_that_is_stopped_is_replaced(rig: Rig) -> None:
-    rig.boot(1, boot_timeout=0.7)
+    rig.boot(1, boot_timeout=2.5)
     template = rig.template_pid()
     os.kill(template, signal.SIGSTOP)
     rig.pool.want(2)

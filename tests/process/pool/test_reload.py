@@ -238,15 +238,15 @@ def test_a_reload_under_load_loses_and_repeats_nothing(rig: Rig) -> None:
 
 def test_a_template_that_does_not_finish_its_import_is_dumped_and_killed(rig: Rig) -> None:
     rig.boot(1)
-    rig.pool.reload(spec_of(slow_import=60, boot_timeout=0.5))
+    rig.pool.reload(spec_of(slow_import=60, boot_timeout=2.5))
     rig.until(lambda: rig.notes.failed)
-    assert rig.notes.failed[0][1] == "while it imported the code: not READY within 0.5s"
+    assert rig.notes.failed[0][1] == "while it imported the code: not READY within 2.5s"
     assert any("in load" in line.text for line in rig.notes.lines)  # faulthandler's stack of the import
 
 
 def test_a_child_that_does_not_finish_its_start_is_dumped_and_killed(rig: Rig) -> None:
     rig.boot(1)
-    rig.pool.reload(spec_of(slow_start=60, boot_timeout=0.5))
+    rig.pool.reload(spec_of(slow_start=60, boot_timeout=2.5))
     rig.until(lambda: rig.notes.failed)
-    assert rig.notes.failed[0][1] == "its first child: not READY within 0.5s"
+    assert rig.notes.failed[0][1] == "its first child: not READY within 2.5s"
     assert any("in child_started" in line.text for line in rig.notes.lines)

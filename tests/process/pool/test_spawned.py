@@ -84,9 +84,9 @@ def test_handlers_import_and_init_have_a_limit_each(rig: Rig) -> None:
     rig.begin(1, thread=True, slow_import=0.3, slow_start=0.3)
     rig.until(watch)
     assert len(limits) == 3
-    rig.pool.reload(spec_of(thread=True, slow_start=60, boot_timeout=0.9))
+    rig.pool.reload(spec_of(thread=True, slow_start=60, boot_timeout=2.5))
     rig.until(lambda: rig.notes.failed)
-    assert rig.notes.failed[0][1] == "its first child: not READY within 0.9s"
+    assert rig.notes.failed[0][1] == "its first child: not READY within 2.5s"
     assert any("in child_started" in line.text for line in rig.notes.lines)
 
 
