@@ -7,9 +7,9 @@ import time
 import click
 
 from workerd.cli.common import Common, common_options, example
+from workerd.cli.countdown import Countdown
 from workerd.cli.ending import wait_for_end
 from workerd.cli.settings import Duration
-from workerd.cli.stop import sentence
 from workerd.control.client import ControlClient, HungUpError
 from workerd.errors import UnavailableError, WorkerdError
 
@@ -26,17 +26,18 @@ def command(common: Common, timeout: float) -> None:
     """
     deadline = time.monotonic() + timeout
     client = common.client()
-    pid, before = 0, ""
+    pid, before, countdown = 0, "", Countdown()
     try:
         for fact in client.stream("restart", patience=timeout):
             if fact["event"] == "restarting":
                 pid, before = int(fact["pid"]), str(fact["incarnation"])
-            if line := sentence(fact):
-                click.echo(line)
+            countdown.tell(fact)
     except HungUpError:
         # The end of the old code's socket; without its first fact it is not known to have begun.
         if not pid:
             raise
+    finally:
+        countdown.end()
     wait_for_new(client, pid, before, deadline)
     click.echo(f"restarted (pid {pid})")
 

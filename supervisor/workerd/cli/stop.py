@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import click
 
 from workerd.cli.common import Common, common_options, example
+from workerd.cli.countdown import Countdown
 from workerd.cli.ending import wait_for_end
 from workerd.cli.settings import Duration
 from workerd.control.client import HungUpError
@@ -29,35 +27,24 @@ _MEANING: dict[int, str] = {ExitCode.GIVEN_BACK: ": what had not finished was gi
 def command(common: Common, now: bool, timeout: float | None) -> int:
     """Drain a daemon and stop it; returns when its process has ended.
 
+    Shows for which tasks it waits, and how long until the deadline. Then they are interrupted, have a grace
+    period to clean up, and are killed. Ctrl-C ends only this command; the daemon goes on to stop.
+
     Exit 0 when all tasks have finished, 75 when the deadline came first and work was given back.
     """
     stream = common.client().stream("stop", now=now, timeout=timeout)
-    pid, told = 0, ""
+    pid, countdown = 0, Countdown()
     try:
         for fact in stream:
             pid = fact.get("pid", pid)
-            if (line := sentence(fact)) and line != told:
-                click.echo(line)
-                told = line
+            countdown.tell(fact)
     except HungUpError:
         # A daemon that is killed meanwhile cannot say how it ended.
         wait_for_end(pid)
         raise
+    finally:
+        countdown.end()
     wait_for_end(int(stream.value["pid"]))
     code = int(stream.value["code"])
     click.echo("stopped" if code == 0 else f"stopped with exit code {code}{_MEANING.get(code, '')}")
     return code
-
-
-def sentence(fact: Mapping[str, Any]) -> str:
-    """What one fact of a stop says to the operator; empty for none."""
-    if "waiting_for" in fact:
-        waiting = fact["waiting_for"]
-        if not waiting and not fact.get("unsettled"):
-            return ""
-        names = f"waiting for {', '.join(waiting)}" if waiting else "settling the last results"
-        left = fact.get("seconds_left")
-        return f"{fact['event']}: {names}" + (f" ({left:.0f} s left)" if left is not None else "")
-    if fact["event"] == "stopping":
-        return f"stopping pid {fact['pid']}"
-    return ""

@@ -27,7 +27,7 @@ from workerd.worker.controller import WorkController
 from workerd.worker.embedded import find_server
 from workerd.worker.identity import Identity
 from workerd.worker.inbox import Inbox, StopRequested
-from workerd.worker.life import again, leaving
+from workerd.worker.life import again, leaving, resolver
 from workerd.worker.log import logs
 from workerd.worker.open_files import OpenFiles
 from workerd.worker.watching import check_installed
@@ -50,6 +50,7 @@ def run_daemon(layers: Layers, *, dry: bool = False) -> int:
     control_socket(config.name)
     if dry:
         return try_start(layers, config)
+    resolver.be_quick()
     logs.set_up(config.loglevel)
     kept = again.kept_locks()
     with ExitStack() as stack:

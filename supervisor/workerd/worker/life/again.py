@@ -43,7 +43,7 @@ def exec_again() -> None:
     logger.info("Restarting: %s", " ".join(shown(word) for word in sys.orig_argv))
     logs.settle()
     logging.shutdown()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)
 
 
 def _is_open(fd: int) -> bool:

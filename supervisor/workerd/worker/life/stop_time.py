@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workerd.clock import Clock
 
-ROOM = 1.75
+ROOM = 1.8
 """Of the two seconds that a stop may take longer than its settings say; the rest is for the interpreter."""
+
+LEAST = 0.25
+"""What each part has also when the loop was held up: work that is given back shall not run any more."""
 
 
 class Part(Enum):
     """The parts of an end, in their order; the value is what is kept for those after it."""
 
-    CHILDREN = 1.4
-    SETTLEMENTS = 0.9
-    LINK = 0.5
-    ANSWERS = 0.4
-    POOL = 0.25
+    CHILDREN = 1.5
+    SETTLEMENTS = 1.1
+    LINK = 0.8
+    ANSWERS = 0.55
+    POOL = 0.3
     SERVER = 0.05
 
 
@@ -43,4 +46,4 @@ class StopTime:
 
     def left(self, most: float, part: Part) -> float:
         """The seconds that this part may take, ``most`` of them."""
-        return max(0.0, min(most, self._end - self._clock.now() - part.value))
+        return min(most, max(LEAST, self._end - self._clock.now() - part.value))
