@@ -10,6 +10,7 @@ from workerd_pool import frames
 from workerd_pool.contract import ChildInfo, Interruption, Job, Spec
 from workerd_pool.deadlines import NEVER, Deadlines
 from workerd_pool.death import Cause, Death, Reason
+from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Kind
 from workerd_pool.linux import DUMP, WAKE
 from workerd_pool.log import logger
@@ -161,7 +162,7 @@ class ChildHandle:
         """
         taken: list[Job] = []
         others = [] if first is None else [(int(Kind.INTERRUPT), first)]
-        while (frame := self.sockets.read_back()) is not None:
+        while (frame := self._read_back()) is not None:
             kind, header = frame
             if kind != Kind.RUN:
                 others.append((kind, header))
@@ -177,6 +178,15 @@ class ChildHandle:
         if not self.outlet.at_rest:
             self.outlet.update()
         return taken
+
+    def _read_back(self) -> tuple[int, bytes] | None:
+        try:
+            return self.sockets.read_back()
+        except (ProtocolError, OSError, MemoryError) as exc:
+            # Whose frame that was cannot be known any more: its job ends with the child.
+            self.blame(Cause.PROTOCOL, f"a job could not be taken back from it: {exc!r}")
+            self.due.kill = 0.0
+            return None
 
     def interrupt(self, job: Job, cause: Interruption, text: str) -> None:
         """Let the handler in the child raise in this job.

@@ -22,10 +22,10 @@ from workerd_pool.deadlines import NEVER
 from workerd_pool.death import Death
 from workerd_pool.errors import PoolBusyError
 from workerd_pool.feedback import Feedback
-from workerd_pool.log import tell
+from workerd_pool.log import logger, tell
 from workerd_pool.pace import PATIENCE, Pace
 from workerd_pool.recycling import Standby, may_take_more
-from workerd_pool.silence import Silence
+from workerd_pool.silence import PERIOD, Silence
 
 
 class Dispatcher:
@@ -170,8 +170,13 @@ class Dispatcher:
 
     def settle(self) -> None:
         """After a batch of events: use the room there is, then tell the host if some is left."""
-        while self._backlog and self._place(self._backlog[0]):
-            self._backlog.popleft()
+        try:
+            while self._backlog and self._place(self._backlog[0]):
+                self._backlog.popleft()
+        except (OSError, MemoryError) as exc:  # large ones travel in memory of their own
+            logger.error("A job cannot be given to a child now: %r", exc)
+            if self.alarm is not None:
+                self.alarm.at(self._clock() + PERIOD)
         if self.free > 0:
             tell(self._listener.on_free)
 
@@ -189,7 +194,7 @@ class Dispatcher:
                 child.set_aside = relieved = True
             else:
                 self._watch_queue(child, now)
-        if relieved:
+        if relieved or self._backlog:
             self.settle()
 
     def finished(self, child: ChildHandle, job_id: int, seconds: float) -> None:

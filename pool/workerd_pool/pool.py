@@ -51,6 +51,12 @@ class Pool:
         return self._reconciler.generations.current
 
     @property
+    def without_code(self) -> bool:
+        """No generation serves, and none comes in: nothing is started until the next reload."""
+        generations = self._reconciler.generations
+        return self._reconciler.started and not self.closed and not generations.current | generations.incoming
+
+    @property
     def wanted(self) -> int:
         """How many children there should be."""
         return self._reconciler.wanted

@@ -81,11 +81,16 @@ def test_new_code_may_end_a_boot_that_cannot_end(make: Make, short_dir: Path) ->
     assert broken.returncode == 1
     assert "SyntaxError: invalid syntax" in broken.stderr
     assert broken.stderr.endswith("; nothing serves yet\n")
+    told = (
+        "DEGRADED: nothing runs until the next reload: generation 2 failed: app module 'startapp' cannot be"
+    )
+    assert told in daemon.degraded()
     write(short_dir)
     mended = daemon.run("reload")
     assert (mended.returncode, mended.stderr) == (0, "")
     assert mended.stdout.startswith("reloaded: generation 3 serves, with ")
     daemon.wait_ready()
+    assert not daemon.degraded()
     assert daemon.stop() == 0
 
 

@@ -42,7 +42,8 @@ def status(worker: WorkController) -> dict[str, Any]:
         **queues(worker),
         "tasks": worker.dispatcher.totals.as_dict() | held(worker),
         "pools": [
-            pool(each, worker.clock.wall() - now) | {"autoscale": worker.autoscaler.status(name)}
+            pool(each, worker.clock.wall() - now, worker.reloads.last)
+            | {"autoscale": worker.autoscaler.status(name)}
             for name, each in worker.pools.items()
         ],
         "limits": {task: said(limits) for task, limits in worker.dispatcher.limits.by_task.items()},
@@ -89,8 +90,11 @@ def held(worker: WorkController) -> dict[str, int]:
     return counts | {"parked": source.parked if source is not None else 0}
 
 
-def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:
-    """One pool, its queues, its bounds and its children; Unix time is ``wall_offset`` ahead of its clock."""
+def pool(pool: NamedPool, wall_offset: float, reload: str) -> dict[str, Any]:
+    """One pool, its queues, its bounds and its children; Unix time is ``wall_offset`` ahead of its clock.
+
+    ``reload`` is what became of the last one.
+    """
     lower, upper = pool.bounds
     return {
         "name": pool.name,
@@ -102,7 +106,7 @@ def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:
         "reason": pool.reason,
         "alive": pool.alive,
         "busy": pool.busy,
-        "degraded": pool.degraded,
+        "degraded": pool.degraded or without_code(pool, reload),
         "deaths": deaths(pool.deaths, wall_offset),
         "children": [asdict(child) for child in pool.children()],
         "spawns": pool.info()["spawns"],
@@ -110,6 +114,11 @@ def pool(pool: NamedPool, wall_offset: float) -> dict[str, Any]:
             entry.plain() | {"at": round(entry.at + wall_offset, 3)} for entry in pool.journal()[-RECENT:]
         ],
     }
+
+
+def without_code(pool: NamedPool, reload: str) -> str | None:
+    """A daemon whose first children could not start has been given code that cannot be loaded at all."""
+    return f"nothing runs until the next reload: {reload}" if pool.without_code else None
 
 
 def deaths(found: Deaths, wall_offset: float) -> dict[str, Any]:

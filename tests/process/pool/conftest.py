@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,12 @@ class Rig:
     def _reaped(self) -> bool:
         self.pool.reaper.reap()
         return direct_children() <= self._before
+
+
+def stop(pid: int) -> None:
+    """SIGSTOP; until the child has really stopped it may read one job more."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def direct_children() -> set[int]:

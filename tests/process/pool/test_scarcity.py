@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.pool.conftest import Rig, open_fds
+from tests.process.pool.conftest import Rig, open_fds, stop
 from tests.support.descriptors import none_left
 from tests.support.eventually import eventually
 from workerd_pool import Cause
@@ -88,6 +88,35 @@ def test_an_outcome_that_does_not_fit_into_memory_ends_its_job(rig: Rig) -> None
     assert rig.notes.lost[job].cause is Cause.PROTOCOL
     assert "MemoryError" in rig.notes.lost[job].words
     assert rig.run("echo")[0]["state"] == "SUCCESS"
+
+
+def silent_with_a_large_job(rig: Rig) -> tuple[int, int]:
+    """(pid of the only child, the job that it has not read and that was taken back from it)."""
+    rig.boot(1)
+    (pid,) = rig.pids()
+    stop(pid)
+    job = rig.submit("echo", b"x" * 100_000)
+    return pid, job
+
+
+def test_what_cannot_be_given_again_is_tried_again(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    pid, job = silent_with_a_large_job(rig)
+    rig.until(lambda: rig.pool.alive == 0)
+    with none_left():
+        os.kill(pid, signal.SIGCONT)
+        rig.until(lambda: "cannot be given to a child now" in caplog.text)
+    rig.until(lambda: job in rig.notes.done)
+    assert not rig.notes.lost
+
+
+def test_what_cannot_be_taken_back_ends_with_its_child(rig: Rig) -> None:
+    _, job = silent_with_a_large_job(rig)
+    with none_left():
+        rig.until(lambda: job in rig.notes.lost)
+    assert rig.notes.lost[job].cause is Cause.PROTOCOL
+    assert "could not be taken back" in rig.notes.lost[job].words
+    rig.until(lambda: rig.pool.alive == 1)
+    assert rig.pool.info()["jobs"] == 0
 
 
 def test_one_look_that_fails_does_not_end_the_others(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

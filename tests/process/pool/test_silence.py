@@ -5,18 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-import psutil
 import pytest
 
-from tests.process.pool.conftest import Rig
-from tests.support.eventually import eventually
+from tests.process.pool.conftest import Rig, stop
 from workerd_pool import Cause
-
-
-def stop(pid: int) -> None:
-    """Until it has really stopped it may read one job more."""
-    os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def test_what_a_stopped_child_has_not_read_goes_to_others_and_it_comes_back(
