@@ -38,6 +38,35 @@ def test_a_queue_that_is_deleted_is_consumed_again(start: Start, fresh_rabbit_ur
     assert daemon.text().count("has ended the consuming of queue video") == 1
 
 
+def test_quorum_queues_of_one_pool_lose_nothing_by_a_killed_supervisor(
+    start: Start, fresh_rabbit_url: str, rabbit_server: RabbitServer
+) -> None:
+    names = ["quorum.a", "quorum.b"]
+    with Connection(fresh_rabbit_url) as connection, connection.channel() as channel:
+        for name in names:
+            channel.queue_delete(name)
+            channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+    settings = {"WORKERD_QUEUES": ",".join(names)}
+    daemon = start(broker=fresh_rabbit_url, env=settings)
+    with daemon.client() as app:
+        for number in range(60):
+            app.send_task("ledger.run", (number, 0.05), queue=names[number % 2], ignore_result=True)
+    eventually(lambda: len(daemon.ran()) > 10)
+    daemon.kill(signal.SIGKILL)
+    daemon.wait()
+    before = daemon.ran("start")
+    daemon.start(env=settings)
+    eventually(lambda: len(daemon.ran()) == 60)
+    assert daemon.stop() == 0
+    # The node writes down what its quorum queues hold each five seconds.
+    settled = {"quorum.a\t0", "quorum.b\t0"}
+    eventually(lambda: settled <= set(unsettled(rabbit_server).splitlines()), every=1.0)
+    # Only what ran or had just ended when it was killed has run twice.
+    twice = [number for number, runs in daemon.ran("start").items() if runs > 1]
+    assert len(twice) <= 2 * 2
+    assert set(twice) <= set(before)
+
+
 TIMEOUT = 5
 """Seconds of the broker's; it looks four times a second."""
 

@@ -18,10 +18,10 @@ from workerd.bootsteps.order import Roster, boot_order, edges_of
 from workerd.bootsteps.steps import alias_of
 from workerd.cli.clientapp import NO_APP, with_settings
 from workerd.cli.common import Common
+from workerd.cli.remarks import remarks
 from workerd.cli.settings import layers_of
 from workerd.cli.table import counted
 from workerd.config import Config
-from workerd.config.pools import order_without_effect
 from workerd.errors import ConfigError, PermissionDeniedError
 from workerd.transport.urls import checked_backend, checked_broker
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
@@ -83,8 +83,8 @@ class Checks:
         with self._client.broker.reaching(), self._client.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0)
             rabbit = connection.transport.driver_type == "amqp"
-        told = order_without_effect(self._config.all_pools()) if rabbit else ""
-        return f"{', '.join(map(shown, urls))}: reached{'; ' * bool(told)}{told}"
+        told = remarks(self._client, self._config) if rabbit else ()
+        return "; ".join((f"{', '.join(map(shown, urls))}: reached", *told))
 
     def backend(self) -> str:
         """The result backend can be reached, or run."""

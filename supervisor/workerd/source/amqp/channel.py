@@ -31,6 +31,11 @@ class TaskChannel(Channel):  # type: ignore[misc]  # py-amqp has no types
         self._asked.append(queue)
         self.send_method(spec.Basic.Get, "Bsb", (0, queue, False))
 
+    def dispatch_method(self, method_sig: tuple[int, int], payload: bytes, content: Any) -> None:
+        """What was on its way to a channel that is being closed is the broker's again, and no news."""
+        if not self.is_closing or method_sig in self._ALLOWED_METHODS_WHEN_CLOSING:
+            super().dispatch_method(method_sig, payload, content)
+
     def _setup_listeners(self) -> None:
         super()._setup_listeners()
         self._callbacks[spec.Basic.GetOk] = self._on_get_answered
