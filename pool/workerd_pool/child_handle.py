@@ -47,6 +47,7 @@ class ChildHandle:
         self.was_ready = False
         self.wanted_dead = False  # this death is somebody's decision and no sign of trouble
         self.due = Deadlines()
+        self.condemned: Job | None = None  # the job that the child is killed for
         self.ended: Job | None = None  # the job that ``due.cut`` is about
         self.meter = Meter()
         self.fresh = 0  # bytes that it had when it was ready

@@ -11,9 +11,9 @@ import msgspec
 from workerd_pool import lines
 from workerd_pool.attention import Attention
 from workerd_pool.child_handle import ChildHandle
-from workerd_pool.contract import Loop, Spec
+from workerd_pool.contract import Job, Loop, Spec
 from workerd_pool.deadlines import NEVER
-from workerd_pool.death import Cause, Death
+from workerd_pool.death import Cause, Death, Reason
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import ProtocolError
 from workerd_pool.frames import Frame, Kind
@@ -122,9 +122,17 @@ class Crew:
             self._enter(child, "gone")
         return child
 
-    def kill(self, child: ChildHandle, cause: Cause, words: str, hard_limit: float | None = None) -> None:
+    def kill(self, child: ChildHandle, cause: Cause, words: str) -> None:
         """KILL a child and its group; ``cause`` and ``words`` become those of its death."""
-        child.blame(cause, words, hard_limit)
+        self._kill(child, Reason(cause, words), None)
+
+    def kill_for(self, child: ChildHandle, job: Job, reason: Reason) -> None:
+        """KILL a child for one job of it; another one that has begun since is a bystander."""
+        self._kill(child, reason, job)
+
+    def _kill(self, child: ChildHandle, reason: Reason, job: Job | None) -> None:
+        if child.reason is None:
+            child.reason, child.condemned = reason, job
         child.wanted_dead = True
         self._dispatcher.remove(child)
         child.apply(ChildEvent.KILL)

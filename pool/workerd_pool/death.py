@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -31,6 +31,8 @@ class Cause(StrEnum):
     """The kernel killed it, for the machine or for a control group."""
     OPERATOR = "operator"
     """The host ended its job: ``kill_job``, or ``interrupt_job`` with a grace."""
+    BYSTANDER = "bystander"
+    """Its child was killed for the job before it, which had ended in that instant."""
     START = "start"
     """It ended before it was ready."""
     OVERDUE = "overdue"
@@ -75,6 +77,11 @@ class Death:
         if not ready:
             cause, words = Cause.START, f"{words} before it was ready"
         return cls(pid, exitcode, name, cause, words)
+
+    def of_bystander(self) -> Self:
+        """The same for a job that had no part in it, whatever it was that the job before had done."""
+        words = f"killed for the job before it ({self.words})"
+        return replace(self, cause=Cause.BYSTANDER, words=words, hard_limit=None)
 
     @property
     def status(self) -> str:

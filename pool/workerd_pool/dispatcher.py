@@ -161,7 +161,8 @@ class Dispatcher:
         for job in returned:
             tell(self._listener.on_returned, job)
         for job in lost:
-            tell(self._listener.on_lost, job, death)
+            innocent = child.condemned not in (None, job)
+            tell(self._listener.on_lost, job, death.of_bystander() if innocent else death)
 
     def return_backlog(self) -> None:
         """The pool takes leave: what is at no child is the host's again."""

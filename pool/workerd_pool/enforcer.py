@@ -13,7 +13,7 @@ from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Interruption, Job
 from workerd_pool.crew import Crew, CrewEvents
 from workerd_pool.deadlines import DUMP_GRACE, NEVER
-from workerd_pool.death import CUT_OFF, Cause
+from workerd_pool.death import CUT_OFF, Cause, Reason
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.log import logger
 from workerd_pool.states import ChildEvent
@@ -73,10 +73,12 @@ class Enforcer:
         if due.hard <= now and job is not None:
             _, limit = child.limits(job)
             due.job_over()
-            self._crew.kill(child, Cause.HARD_LIMIT, f"hard time limit ({limit:g}s)", limit)
+            self._crew.kill_for(child, job, Reason(Cause.HARD_LIMIT, f"hard time limit ({limit:g}s)", limit))
         elif due.cut <= now:
             due.cut = NEVER
-            self._crew.kill(child, Cause.OPERATOR, "terminated, and it did not end in time")
+            if (ended := child.ended) is not None:
+                reason = Reason(Cause.OPERATOR, "terminated, and it did not end in time")
+                self._crew.kill_for(child, ended, reason)
         elif due.soft <= now:
             due.soft = NEVER
             if job is not None:

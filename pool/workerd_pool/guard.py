@@ -14,7 +14,7 @@ from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Interruption, Job
 from workerd_pool.crew import Crew
 from workerd_pool.deadlines import NEVER
-from workerd_pool.death import Cause
+from workerd_pool.death import Cause, Reason
 from workerd_pool.enforcer import Enforcer
 from workerd_pool.log import logger
 from workerd_pool.memory import next_look, size_text
@@ -60,7 +60,7 @@ class MemoryGuard:
             return
         if hard is not None and size > hard:
             words = f"hard memory limit ({size_text(hard)}): it had {size_text(size)}"
-            self._crew.kill(child, Cause.MEMORY_LIMIT, words)
+            self._crew.kill_for(child, job, Reason(Cause.MEMORY_LIMIT, words))
         elif soft is not None and child.warned is not job:
             child.warned = job
             text = f"soft memory limit ({size_text(soft)}): its child has {size_text(size)}"

@@ -9,7 +9,7 @@ from typing import Any
 from workerd_pool import linux, recycling
 from workerd_pool.cgroup import Cgroup
 from workerd_pool.contract import ChildInfo, Interruption, Job, Listener, Loop, Spec
-from workerd_pool.death import Cause, Deaths
+from workerd_pool.death import Cause, Deaths, Reason
 from workerd_pool.dispatcher import Dispatcher
 from workerd_pool.errors import PoolClosedError, PoolError
 from workerd_pool.journal import Entry
@@ -164,12 +164,13 @@ class Pool:
     def kill_job(self, job_id: int, words: str) -> bool:
         """KILL the group of the child that runs the job; False if none runs it.  ``on_lost`` follows.
 
-        The cause of the death is ``Cause.OPERATOR``, with these words.
+        The cause of the death is ``Cause.OPERATOR``, with these words.  If the job has ended in this
+        instant, so does the one after it: of ``Cause.BYSTANDER``.
         """
         child = self._dispatcher.holder(job_id)
         if child is None or child.current is None or child.current.id != job_id:
             return False
-        self._reconciler.crew.kill(child, Cause.OPERATOR, words)
+        self._reconciler.crew.kill_for(child, child.current, Reason(Cause.OPERATOR, words))
         return True
 
     def interrupt_job(

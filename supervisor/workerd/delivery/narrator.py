@@ -62,6 +62,9 @@ class Narrator:
             limit,
         )
 
+    def bystander(self, request: Request, death: Death) -> None:
+        logger.warning("Task %s lost its child %d: %s; it runs again", request.title, death.pid, death.words)
+
     def survived(self, request: Request, limit: int) -> None:
         logger.warning(
             "Task %s ran when its supervisor died (death %d of %d)", request.title, request.deaths, limit

@@ -97,6 +97,9 @@ class Runs:
         desk.totals.cut_off += 1
         if death.cause is Cause.OPERATOR:
             self._terminated(request, death)
+        elif death.cause is Cause.BYSTANDER and not request.acknowledged:
+            desk.narrator.bystander(request, death)
+            desk.requeue(request)
         elif self.killing and not request.acknowledged:
             if death.cause is not Cause.POOL:
                 desk.deaths.died(request)

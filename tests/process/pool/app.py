@@ -70,6 +70,8 @@ class Runner(BadJobs):
         return {"state": "SUCCESS", "pid": os.getpid()}, body
 
     def wait_for(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
+        if begun := header.get("begun"):
+            Path(begun).touch()
         while not Path(header["path"]).exists():
             time.sleep(0.01)
         return {"state": "SUCCESS", "pid": os.getpid()}, body

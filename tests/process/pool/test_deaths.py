@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -188,6 +189,34 @@ def test_kill_job_ends_the_child_that_runs_it(rig: Rig) -> None:
     assert (death.signal, death.hard_limit) == ("SIGKILL", None)
     rig.until(lambda: rig.pool.alive == 2)
     assert rig.notes.degraded == []
+
+
+def test_a_job_that_began_in_the_instant_of_a_kill_is_a_bystander(rig: Rig, tmp_path: Path) -> None:
+    rig.boot(1)
+    over, begun, never = (tmp_path / name for name in ("over", "begun", "never"))
+
+    def follow_in_one_child() -> tuple[int, int] | None:
+        """Two jobs at one child, as when the last ones were short; the first ends while we stand still."""
+        for _ in range(50):
+            rig.run("echo")
+        first = rig.start_job("wait_for", path=str(over))
+        second = rig.submit("wait_for", path=str(never), begun=str(begun))
+        over.touch()
+        with contextlib.suppress(AssertionError):
+            eventually(begun.exists, within=2)
+            return first, second
+        never.touch()
+        rig.until(lambda: {first, second} <= rig.notes.done.keys())
+        for path in (over, begun, never):
+            path.unlink(missing_ok=True)
+        return None
+
+    first, second = rig.until(follow_in_one_child, within=60)
+    assert rig.pool.kill_job(first, "by hand")
+    rig.until(lambda: second in rig.notes.lost)
+    assert first in rig.notes.done
+    death = rig.notes.lost[second]
+    assert (death.cause, death.words) == (Cause.BYSTANDER, "killed for the job before it (by hand)")
 
 
 def test_a_crash_loop_does_not_spin_and_is_told(rig: Rig) -> None:

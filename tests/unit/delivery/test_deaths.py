@@ -148,6 +148,29 @@ def test_an_end_that_somebody_has_ordered_is_no_death(desk: Desk, memory: FakeMe
     assert not memory.kept
 
 
+def test_a_task_whose_child_was_killed_for_another_one_runs_again_and_no_death_counts(
+    desk: Desk, memory: FakeMemory
+) -> None:
+    desk.take(delivery("t1"))
+    desk.lost(cause=Cause.BYSTANDER)
+    assert len(desk.pool.jobs) == 1
+    assert [request.deaths for request in desk.dispatcher.table] == [0]
+    assert not memory.kept
+    desk.dispatcher.drain(lambda: None)
+    desk.dispatcher.kill()
+    desk.lost(cause=Cause.BYSTANDER)
+    assert (desk.source.given_back, desk.source.deaths) == (["t1"], [0])
+
+
+def test_a_task_that_was_acknowledged_early_fails_with_its_child_whomever_that_was_killed_for(
+    desk: Desk,
+) -> None:
+    desk.take(delivery("t1", message(task="proj.early")))
+    desk.lost(cause=Cause.BYSTANDER)
+    assert not desk.pool.jobs
+    assert desk.dispatcher.totals.failed == 1
+
+
 def test_an_early_acknowledged_run_is_not_noted_because_it_never_comes_again(
     desk: Desk, memory: FakeMemory
 ) -> None:
