@@ -55,6 +55,10 @@ class UnavailableError(WorkerdError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class RefusedError(UnavailableError):
+    """A server that is needed is there and refuses us: somebody has to mend that."""
+
+
 class TakenError(WorkerdError):
     """The name, socket or pid file belongs to another live daemon."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -158,6 +159,12 @@ def test_a_wrong_password_is_told_and_tried_again(
             client.execute_command("ACL", "SETUSER", "workerd", ">ANOTHER")
             daemon.wait_ready()
             assert daemon.degraded() == ""
+            told = "No link to the broker: .* does not know this user with this password"
+            assert len(re.findall(told, daemon.text())) == 1
+            client.execute_command("ACL", "SETUSER", "workerd", "resetpass", ">THIRD")
+            redis_server.drop_clients()
+            # Of an outage that has begun otherwise, a refusal is told too.
+            eventually(lambda: len(re.findall(told, daemon.text())) == 2)
             assert daemon.stop() == 0
         finally:
             client.execute_command("ACL", "DELUSER", "workerd")

@@ -13,12 +13,15 @@ from contextlib import contextmanager
 
 from amqp.exceptions import AMQPError
 
-from workerd.errors import UnavailableError
+from workerd.errors import RefusedError, UnavailableError
 
 TROUBLE = (OSError, AMQPError, struct.error)
 """What py-amqp raises for a broker that cannot be reached, that refuses, or that is none."""
 
 ACCESS_REFUSED, NOT_FOUND, NOT_ALLOWED, INTERNAL = 403, 404, 530, 541
+
+REFUSALS = (ACCESS_REFUSED, NOT_ALLOWED)
+"""These stay until somebody mends them."""
 
 MEANINGS = {
     NOT_ALLOWED: "does not let this user into this virtual host, or has none of that name",
@@ -29,11 +32,15 @@ MEANINGS = {
 
 @contextmanager
 def reaching(broker: str) -> Iterator[None]:
-    """Turn what py-amqp raises within into UnavailableError; ``broker`` is the URL as people may see it."""
+    """Turn what py-amqp raises within into UnavailableError, or RefusedError where an operator must act.
+
+    ``broker`` is the URL as people may see it.
+    """
     try:
         yield
     except TROUBLE as exc:
-        raise UnavailableError(trouble(broker, exc)) from exc
+        refused = isinstance(exc, ssl.SSLError) or getattr(exc, "reply_code", None) in REFUSALS
+        raise (RefusedError if refused else UnavailableError)(trouble(broker, exc)) from exc
 
 
 def trouble(broker: str, exc: BaseException) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import redis
 
-from workerd.errors import UnavailableError
+from workerd.errors import RefusedError, UnavailableError
 from workerd.transport.address import RedisAddress
 from workerd.transport.loop import Loop
 from workerd.transport.refusals import MEANINGS
@@ -107,7 +107,8 @@ def open_blocking(address: RedisAddress, timeout: float) -> tuple[Any, int]:
             connection.connect()
             return connection, 2
     except (redis.RedisError, OSError) as exc:
-        raise UnavailableError(_trouble(address.shown, exc, timeout)) from exc
+        refused = isinstance(exc, redis.AuthenticationError)
+        raise (RefusedError if refused else UnavailableError)(_trouble(address.shown, exc, timeout)) from exc
     return connection, 3
 
 

@@ -109,6 +109,17 @@ def test_the_wait_grows_once_every_server_has_been_tried(clock: FakeClock) -> No
     assert [link.down("refused", clock.now()) for _ in range(6)] == [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]
 
 
+def test_an_attempt_that_took_long_is_followed_by_a_rest_once_every_server_has_been_tried(
+    clock: FakeClock,
+) -> None:
+    link, waits = Link(random=Bounds(), ways=2), []
+    for _ in range(2):
+        link.connecting(clock.now())
+        clock.advance(5.0)
+        waits.append(link.down("no answer", clock.now()))
+    assert waits == [0.25, 10.0]
+
+
 def test_the_wait_starts_small_again_after_a_success(clock: FakeClock) -> None:
     link = Link(random=Bounds())
     for _ in range(6):

@@ -92,15 +92,15 @@ class Publisher:
         self._waiting.append(_Copy(queue, declare, message, then, route))
         self._ask()
 
-    def close(self) -> None:
-        """Leave; what is not confirmed stays where it came from."""
+    def close(self, *, lost: bool = False) -> None:
+        """Leave; what is not confirmed stays where it came from.  ``lost``: do not wait for a last word."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
         if self._link is not None:
             self._link.stop()
             with suppress(*LINK_ERRORS):
-                self._connection.release()
+                self._connection.collect() if lost else self._connection.release()
 
     # -- publishing ----------------------------------------------------------------------------
 

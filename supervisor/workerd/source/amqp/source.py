@@ -258,16 +258,16 @@ class AmqpSource:
 
     def _lost(self, reason: str) -> None:
         if not self._closed:
-            self._leave()
+            self._leave(lost=True)
             for group in self._groups:
                 group.forget()
             self._on_lost(reason)
 
-    def _leave(self) -> None:
+    def _leave(self, *, lost: bool = False) -> None:
         self._closed = True
         if self._link is not None:
             self._link.stop()
-        self._publisher.close()
+        self._publisher.close(lost=lost)
         self._delays.stop()
         self._cancellations.close()
         if self._patience is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.backends.url import shown
 from workerd.bootsteps import Blueprint
-from workerd.errors import UnavailableError, WorkerdError
+from workerd.errors import RefusedError, UnavailableError, WorkerdError
 from workerd.worker.consumer.agent import Agent
 from workerd.worker.consumer.brokers import Brokers
 from workerd.worker.consumer.connection import Connection
@@ -59,6 +59,7 @@ class Consumer:
         self.steps: list[Any] = []
         self._retry: Any = None
         self._closed = False
+        self._refusal = ""  # the last one that was told
         self.blueprint = Blueprint(
             name="Consumer", default_steps=STEPS, steps=self.app.steps["consumer"], parent_attribute="c"
         )
@@ -139,6 +140,7 @@ class Consumer:
         if generation != self.link.generation or self.link.state is not LinkState.CONNECTING:
             return  # lost while its steps were starting; the next attempt is set
         logger.info("Connected to %s", shown(self.brokers.url))
+        self._refusal = ""
         self.link.up(self.controller.clock.now())
         self.controller.link_up()
 
@@ -149,7 +151,7 @@ class Consumer:
             if self.link.restarts < 0 and self.link.failures == 0:
                 raise exc
             self._tell_failure(exc)
-        self.link_lost(generation, describe(exc))
+        self.link_lost(generation, describe(exc), refused=isinstance(exc, RefusedError))
 
     def _tell_failure(self, exc: Exception) -> None:
         """In one line if it is known what is wrong; once, and not at each attempt that meets it again."""
@@ -165,8 +167,11 @@ class Consumer:
         """A generation that ends now has no link: who waits for the broker's answer, waits in vain."""
         return not self._closed
 
-    def link_lost(self, generation: int, reason: str) -> None:
-        """The connection of ``generation`` is gone: end it and try again later."""
+    def link_lost(self, generation: int, reason: str, *, refused: bool = False) -> None:
+        """The connection of ``generation`` is gone: end it and try again later.
+
+        An outage is told once, for each broker of the list; what somebody has to mend, whenever it begins.
+        """
         if generation != self.link.generation or self._closed or self.link.state is LinkState.DOWN:
             return
         was_up, where = self.link.state is LinkState.UP, shown(self.brokers.url)
@@ -176,8 +181,9 @@ class Consumer:
         told = reason if where in reason else f"{where}: {reason}"
         if was_up:
             logger.warning("Connection to the broker lost: %s; trying again", told)
-        elif self.link.failures == 1:
+        elif self.link.failures <= len(self.brokers) or (refused and reason != self._refusal):
             logger.error("No link to the broker: %s; trying %s", told.removesuffix("."), self._whom(where))
+        self._refusal = reason if refused else self._refusal
         self._try_again(delay)
         self.controller.link_down(reason)
 

@@ -52,10 +52,11 @@ class Link:
     def down(self, reason: str, now: float) -> float:
         """The link is lost or could not be made; return the seconds until the next attempt."""
         # An attempt holds up the loop, so one that took long is not followed by the next at once.
-        rest = 2.0 * (now - self.began) if self.state is LinkState.CONNECTING else 0.0
+        held_up = now - self.began if self.state is LinkState.CONNECTING else 0.0
         if self.state is LinkState.UP or not self.since:
             self.since = now
         self.state, self.reason = LinkState.DOWN, reason
         self.failures += 1
+        rest = 2.0 * held_up if self.failures % self.ways == 0 else 0.0  # another server is tried at once
         doublings = min((self.failures - 1) // self.ways, DOUBLINGS)
         return max(rest, self.random.uniform(0.0, min(CAP, FIRST * 2.0**doublings)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AccessRefused, ChannelError
+from amqp.exceptions import ChannelError
 from kombu import entity
 
 from workerd.errors import UsageError
@@ -99,10 +99,8 @@ class TaskQueues:
         try:
             with connection.channel() as channel:
                 queue(channel).declare()
-        except AccessRefused:
-            raise
         except connection.channel_errors as exc:
-            # Made by others with other arguments; or, on Redis, it is the producers' matter anyway.
+            # Others have made it with other arguments, or we may use it and not declare it.
             if queue.name not in self._foreign:
                 self._foreign.add(queue.name)
                 logger.warning("Queue %s is used as it is, not as it is defined: %s", queue.name, exc)
