@@ -50,8 +50,9 @@ class Rig(list[Any]):
     def read(self, child: Child) -> None:
         """Nothing waits."""
 
-    def kill(self, child: Child, cause: Any, words: str) -> None:
-        self.orders.append(words)
+    def kill_for(self, child: Child, job: Any, reason: Any) -> None:
+        assert job is child.current
+        self.orders.append(reason.words)
 
     def interrupt(self, child: Child, job: Any, cause: Interruption, text: str) -> None:
         self.orders.append(text)
