@@ -16,8 +16,10 @@ from tests.support.brokers import RabbitServer, RedisServer
 @pytest.fixture(params=["redis", "rabbitmq"])
 def server(request: pytest.FixtureRequest, redis_url: str) -> Iterator[RedisServer | RabbitServer]:
     """A broker, with none of the tests' tasks in it, that may be hurt."""
+    server: Any
     if request.param == "redis":
-        server: Any = request.getfixturevalue("redis_server")
+        server = request.getfixturevalue("redis_server")
+        durable(server, "always")
     else:
         server = request.getfixturevalue("rabbit_server")
         with Connection(request.getfixturevalue("rabbit_url")) as connection, connection.channel() as channel:
@@ -27,6 +29,15 @@ def server(request: pytest.FixtureRequest, redis_url: str) -> Iterator[RedisServ
     yield server
     if not server.running:
         server.start()
+    if request.param == "redis":
+        durable(server, "everysec")
+
+
+def durable(server: RedisServer, when: str) -> None:
+    """When what Redis has answered is on its disk; with ``everysec`` a kill may take two seconds with it."""
+    server.options = ["--appendfsync", when]
+    with server.client() as client:
+        client.config_set("appendfsync", when)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 @pytest.mark.timeout(1800)
 def test_there_are_as_many_recoveries_as_random_cuts(bed: Bed, rng: random.Random, rounds: int) -> None:
     node = bed.add()
-    cuts, many = Cuts(bed, node, rng), 20 * rounds
+    cuts, many = Cuts(bed, node, rng), 200 if rounds > 1 else 12
     for done in range(many):
         cuts.cut()
         bed.recovers()

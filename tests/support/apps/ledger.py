@@ -122,6 +122,18 @@ def flaky(self: Any, times: int) -> int:
     return int(self.request.retries)
 
 
+@app.task(name="ledger.again", bind=True, max_retries=1)
+def again(self: Any, number: int, gate: str) -> str:
+    """Asks for its retry when ``gate.0`` exists; the retry ends when ``gate.1`` does."""
+    note("start", number)
+    while not Path(f"{gate}.{self.request.retries}").exists():
+        time.sleep(0.02)
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+    note("end", number)
+    return "second run"
+
+
 @app.task(name="ledger.shaky", bind=True, autoretry_for=(ValueError,), retry_kwargs={"countdown": 0.05})
 def shaky(self: Any, times: int) -> int:
     if self.request.retries < times:
