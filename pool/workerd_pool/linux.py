@@ -20,7 +20,7 @@ WAKE = signal.SIGRTMIN + 1
 """The parent's one interruption of a child: look whether something is due."""
 DUMP = signal.SIGRTMIN + 2
 """faulthandler writes every thread's stack to stderr."""
-QUIET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+QUIET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """What reaches whole groups (systemd, a terminal) and must not disturb templates and children."""
 
 CONTROL = 3

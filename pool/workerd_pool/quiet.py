@@ -1,6 +1,6 @@
 """Signal handlers of templates and children: only the supervisor stops them.
 
-TERM, INT and HUP get a handler that does nothing.  Never SIG_IGN: that is inherited through exec
+TERM, INT, HUP and QUIT get a handler that does nothing.  Never SIG_IGN: that is inherited through exec
 and would make ``terminate()`` a no-op in the programs that a task starts; handlers are not.
 """
 

@@ -245,3 +245,18 @@ def test_what_cannot_be_written_for_good_is_refused_whole(
     assert not database.read("SELECT * FROM adopted")  # whoever asked has done without
     assert database.write_for_good(ADOPT, [(b"k", "celery", b"", 1.0)])
     assert database.read("PRAGMA synchronous") == [(1,)]
+
+
+def test_what_met_a_damaged_file_is_not_written_for_good(
+    database: Database, path: Path, loop: HandLoop
+) -> None:
+    assert database.write_for_good(ADOPT, [(b"first", "celery", b"x" * 40_000, 1.0)])
+    database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    database.read("PRAGMA shrink_memory")
+    assert not database.write_for_good(ADOPT, [(b"k", "celery", b"", 1.0)])
+    assert list(path.parent.glob("*.corrupt-*"))
+    assert database.write_for_good(ADOPT, [(b"k", "celery", b"", 1.0)])  # the next try, in a new file
+    assert database.read("SELECT key FROM adopted") == [(b"k",)]
