@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
+from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import pytest
+from kombu import Connection
 
+from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
@@ -36,3 +42,74 @@ def test_late_tasks_outlive_daemon_and_broker_and_run_once(
         eventually(lambda: len(daemon.ran()) == 21, within=60)
         eventually(lambda: daemon.status()["tasks"]["parked"] == 0)
     assert set(daemon.ran("start").values()) == {1}
+
+
+MB = 1 << 20
+
+
+def send_many(daemon: Workerd, count: int, eta: float) -> None:
+    """``ledger.run`` of each number, due at ``eta``; a client of its own, because ours needs a minute."""
+    moment = datetime.fromtimestamp(eta, UTC).isoformat()
+    with Connection(daemon.broker) as connection:
+        producer = connection.Producer(auto_declare=False)
+        for number in range(count):
+            producer.publish(
+                json.dumps([[number], {}, {}]),
+                routing_key="celery",
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers={"task": "ledger.run", "id": f"id-{number}", "eta": moment, "ignore_result": True},
+            )
+
+
+class Memory:
+    """The supervisor's, from its measure before on."""
+
+    def __init__(self, daemon: Workerd) -> None:
+        self.process = psutil.Process(daemon.pid)
+        self.before = self.most = self.process.memory_info().rss
+
+    def look(self) -> bool:
+        self.most = max(self.most, self.process.memory_info().rss)
+        return True
+
+    @property
+    def cost(self) -> float:
+        """Megabytes at the most."""
+        return (self.most - self.before) / MB
+
+
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
+@pytest.mark.parametrize(
+    ("count", "ahead"), [(2_000, 20.0), pytest.param(100_000, 600.0, marks=pytest.mark.long)]
+)
+def test_many_late_tasks_cost_the_daemon_little(
+    start: Start, broker: dict[str, str], count: int, ahead: float, request: pytest.FixtureRequest
+) -> None:
+    kind = "rabbit" if broker["broker"].startswith("amqp") else "redis"
+    daemon = start(**broker, env=HORIZON)
+    with daemon.client() as app:
+        app.send_task("ledger.add", (1, 2)).get(timeout=30)
+    memory, eta, began = Memory(daemon), time.time() + ahead, time.time()
+    send_many(daemon, count, eta)
+    sent = time.time() - began
+    eventually(lambda: memory.look() and daemon.status()["tasks"]["parked"] == count, within=ahead)
+    assert time.time() < eta
+    print(
+        f"{kind}: {count} sent in {sent:.1f} s, parked after {time.time() - began:.1f}, {memory.cost:.1f} MB"
+    )
+    if count > 10_000:
+        server: Any = request.getfixturevalue(f"{kind}_server")
+        server.stop()
+        daemon.kill(signal.SIGKILL)
+        daemon.wait()
+        server.start()
+        daemon.start(env=HORIZON)
+        assert memory.cost < 20
+        memory = Memory(daemon)
+        eventually(lambda: daemon.status()["tasks"]["parked"] == count, within=60)
+    eventually(lambda: memory.look() and len(daemon.ran()) == count, within=ahead + 120, every=0.5)
+    print(f"{kind}: all run {time.time() - eta:.1f} s after they were due, {memory.cost:.1f} MB")
+    assert memory.cost < 20
+    assert set(daemon.ran().values()) == {1}
+    eventually(lambda: daemon.status()["tasks"]["parked"] == 0)

@@ -10,6 +10,7 @@ Units:  seconds.
 from __future__ import annotations
 
 import random
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,6 +26,12 @@ from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
+
+WINDOW, WINDOW_BYTES = 500, 64 * 1024
+"""Copies that are sent and not confirmed: with more, a slow broker leaves us in the middle of a write."""
+
+SILENCE = 30_000
+"""Milliseconds that the broker may leave unread what we have sent."""
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 4.0
@@ -121,9 +128,13 @@ class Publisher:
                 return
         assert self._link is not None
         with self._link.guarded():
-            while self._waiting and not self._blocked:
+            while self._waiting and not self._blocked and self._has_room():
                 self._declare(self._waiting[0])
                 self._send(self._waiting.popleft())
+
+    def _has_room(self) -> bool:
+        flying = self._unconfirmed.values()
+        return len(flying) < WINDOW and sum(len(copy.message.body) for copy in flying) < WINDOW_BYTES
 
     def _declare(self, copy: _Copy) -> None:
         if copy.route is None and copy.queue not in self._declared:
@@ -142,10 +153,11 @@ class Publisher:
         for copy in self._take(number, multiple):
             if copy.returned:
                 self._again([copy])
-                self._ask()
             else:
                 self._failures = 0
                 copy.then()
+        if self._waiting:
+            self._ask()
 
     def _refused(self, number: int, multiple: bool) -> None:
         self._again(self._take(number, multiple))
@@ -174,6 +186,8 @@ class Publisher:
         # Not connect(): that sleeps 2 s in between two attempts of its own.
         self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         raw = self._connection.connection
+        # py-amqp gives a broker that takes nothing for a second up, which a busy one may do; heartbeats tell.
+        raw.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE)
         raw.on_blocked, raw.on_unblocked = self._block, self._unblock
         # First of all: it bounds how long what follows may wait for a broker that has gone silent.
         self._link = AmqpLink(raw, self._loop, self._lost)
