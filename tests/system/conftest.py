@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import Workerd, running
+from workerd.source.amqp.topology import DELAY_QUEUES
 
 Start = Callable[..., Workerd]
 Make = Callable[..., Workerd]
@@ -60,6 +61,6 @@ def fresh_rabbit_url(rabbit_url: str, rabbit_server: Any) -> str:
     from kombu import Connection
 
     with Connection(rabbit_url) as connection, connection.channel() as channel:
-        for queue in ("celery", "celery.dead", "video"):
+        for queue in ("celery", "celery.dead", "video", *DELAY_QUEUES):
             channel.queue_delete(queue)
     return rabbit_url

@@ -22,6 +22,7 @@ DOCUMENTS = [
     "docs/how-to/autoscale.md",
     "docs/how-to/dead-letters.md",
     "docs/how-to/output.md",
+    "docs/how-to/delayed.md",
 ]
 
 

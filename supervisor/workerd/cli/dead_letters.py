@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from workerd.app import App
-from workerd.backends.url import EMBEDDED, unreachable
 from workerd.cli.clientapp import client_app
 from workerd.cli.common import Common
+from workerd.cli.reaching import embedded, opened
 from workerd.cli.settings import layers_of
 from workerd.cli.table import span
 from workerd.errors import UnavailableError, UsageError, WorkerdError
-from workerd.paths import embedded_dir, embedded_socket
 from workerd.protocol.incoming import open_payload
 from workerd.protocol.lenient import printable
 from workerd.source.dead_queues import DeadLetter, DeadQueues, open_dead_queues
-from workerd.worker.embedded.visit import visiting
 
 SHORTEST = 4
 """Characters of an id that may stand for the whole."""
@@ -79,7 +76,7 @@ def room_of(common: Common, queue: str | None) -> Iterator[Room]:
     Errors: UnavailableError, ConfigError.
     """
     with client_app(common) as app, embedded(app), app.broker.reaching():
-        found = opened(app)
+        found = opened(app, open_dead_queues)
         try:
             if queue:
                 queues = [queue.removesuffix(".dead")]
@@ -90,25 +87,6 @@ def room_of(common: Common, queue: str | None) -> Iterator[Room]:
             yield Room(found, queues)
         finally:
             found.close()
-
-
-def embedded(app: App) -> AbstractContextManager[None]:
-    """The embedded broker, run for the command if it is meant and no daemon runs it."""
-    if EMBEDDED in app.broker.urls("broker_write_url"):
-        return visiting(embedded_dir(), embedded_socket())
-    return nullcontext()
-
-
-def opened(app: App) -> DeadQueues:
-    """The dead queues of the app's broker: of the first one that can be reached, where there are several."""
-    *others, last = app.broker.urls("broker_write_url")
-    for url in others:
-        with suppress(UnavailableError, OSError):
-            return open_dead_queues(app.broker.connection(url))
-    try:
-        return open_dead_queues(app.broker.connection(last))
-    except (UnavailableError, OSError) as exc:
-        raise unreachable("broker", last, exc) from exc
 
 
 def served(common: Common) -> set[str]:

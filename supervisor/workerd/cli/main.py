@@ -26,6 +26,7 @@ VERBS = {
     "call": "Send a task and print its id.",
     "result": "Print the result of a task.",
     "dead": "Look into what was put aside, and send it anew.",
+    "delayed": "Look into what waits in the broker for its time.",
     "check": "Check settings, app, steps, broker and paths.",
     "demo": "Run a daemon on real files and check what it has done.",
     "version": "Print the version.",

@@ -58,6 +58,11 @@ class Keys:
         # Below the lowest step the index is -1, the last list: so it is in kombu.
         return self._list(queue, self.steps[bisect_right(self.steps, bounded) - 1])
 
+    def queue_of(self, name: str) -> str:
+        """The queue to which the list ``name`` belongs."""
+        queue, separator, step = name.removeprefix(self.prefix).rpartition(self.separator)
+        return queue if separator and step.isdecimal() else name.removeprefix(self.prefix)
+
     def dead(self, queue: str) -> str:
         return f"{self.prefix}{queue}.dead"
 

@@ -191,6 +191,24 @@ return {moved, redis.call('ZCARD', KEYS[1]), string.format('%.6f', now), next_, 
 """
 )
 
+TALLY = Script(
+    """
+-- KEYS: the delayed.  ARGV: the first and the last place.
+-- Answer: names of lists, each with the number of messages for it.
+local counts, answer = {}, {}
+for _, entry in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[1], ARGV[2])) do
+  local size, from = string.match(entry, '^(%d+) %S+ ()')
+  local name = size and string.sub(entry, from, from + size - 1) or '?'
+  counts[name] = (counts[name] or 0) + 1
+end
+for name, count in pairs(counts) do
+  answer[#answer + 1] = name
+  answer[#answer + 1] = count
+end
+return answer
+"""
+)
+
 LEASES = Script(
     """
 -- ARGV: leases.  They are not declared, so that they are not tracked: else each renewal would wake every
