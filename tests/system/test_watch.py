@@ -59,12 +59,12 @@ def test_a_saved_file_is_in_force_and_a_broken_one_is_shown_and_changes_nothing(
     assert str(watched) in row  # beside the tests themselves, wherever those are
     with daemon.client() as app:
 
-        def serves(value: int) -> bool:
-            # Saved again and again: watching begins a moment after the start.
-            save(watched / "values.py", f"VALUE = {value}")
+        def serves(value: int, file: Path = watched / "values.py") -> bool:
+            # Saved again and again: watching begins a moment after the start, and after new code is known.
+            save(file, f"VALUE = {value}")
             return bool(app.send_task("value").get(timeout=30) == value)
 
-        eventually(lambda: serves(1), every=0.5)
+        eventually(lambda: serves(1), within=60, every=0.5)
         assert daemon.logged(r"Changed: values.py")
         save(watched / "values.py", "VALUE = = 2")
         eventually(lambda: daemon.logged("SyntaxError: invalid syntax"))
@@ -77,8 +77,7 @@ def test_a_saved_file_is_in_force_and_a_broken_one_is_shown_and_changes_nothing(
         save(watched / "values.py", "from other import VALUE")
         eventually(lambda: app.send_task("value").get(timeout=30) == 3)
         eventually(lambda: str(other) in daemon.status()["watch"])
-        save(other / "__init__.py", "VALUE = 4")
-        eventually(lambda: app.send_task("value").get(timeout=30) == 4)
+        eventually(lambda: serves(4, other / "__init__.py"), within=60, every=0.5)
     assert daemon.stop() == 0
 
 

@@ -14,9 +14,12 @@ SIZE = 5
 
 
 def pss(pid: int) -> int:
-    """kB that a process has for itself, with its part of what it shares."""
+    """kB that a process has for itself, with its part of what it shares with its kind.
+
+    Of files it has a part that every other Python on the machine changes as it comes and goes.
+    """
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return next(int(line.split()[1]) for line in rollup if line.startswith("Pss_Anon:"))
 
 
 def median_size(rig: Rig) -> float:

@@ -67,8 +67,7 @@ def test_a_task_that_ends_its_child_is_lost_with_the_cause(
 @both
 def test_jobs_that_a_dead_child_had_not_read_are_returned(rig: Rig) -> None:
     rig.boot(1)
-    for _ in range(200):
-        rig.run("echo")
+    rig.quicken()
     running = rig.start_job("sleep", seconds=60)
     # Returned when the death is seen before they are taken back to wait for another child.
     waiting = [rig.submit("echo") for _ in range(4)]

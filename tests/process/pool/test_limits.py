@@ -91,8 +91,8 @@ def test_hard_limits_are_no_crash_loop(rig: Rig) -> None:
 def test_a_job_that_ends_in_time_is_not_touched_by_its_limits(rig: Rig) -> None:
     rig.boot(1)
     for _ in range(50):
-        assert rig.run("echo", b"x", soft_limit=0.5, hard_limit=0.6)[1] == b"x"
-    assert rig.run("sleep", seconds=0.9)[0]["state"] == "SUCCESS"
+        assert rig.run("echo", b"x", soft_limit=1.5, hard_limit=1.6)[1] == b"x"
+    assert rig.run("sleep", seconds=1.9)[0]["state"] == "SUCCESS"
     assert not rig.notes.lost
 
 
@@ -108,19 +108,19 @@ def test_the_hard_limit_takes_what_the_job_has_started_too(rig: Rig) -> None:
 
 def test_a_running_job_keeps_its_hard_limit_over_a_reload(rig: Rig) -> None:
     rig.boot(1)
-    job = rig.start_job("sleep", seconds=60, hard_limit=1.5)
+    job = rig.start_job("sleep", seconds=60, hard_limit=5.0)  # longer than a reload takes
     rig.pool.reload()
     rig.until(lambda: rig.pool.generation == 2)
     assert job not in rig.notes.lost
     rig.until(lambda: job in rig.notes.lost)
-    assert rig.notes.lost[job].hard_limit == 1.5
+    assert rig.notes.lost[job].hard_limit == 5.0
 
 
 def test_new_limits_count_from_the_start_of_a_job_that_runs(rig: Rig) -> None:
     rig.boot(3)
     slow = rig.start_job("soft", seconds=60, soft_limit=50)
     stuck = rig.start_job("stubborn", hard_limit=50)
-    spared = rig.start_job("sleep", seconds=1.2, hard_limit=0.6)
+    spared = rig.start_job("sleep", seconds=2.0, hard_limit=1.5)
     assert rig.pool.limit_job(spared, math.inf, math.inf)
     assert rig.pool.limit_job(slow, 0.3, None)
     assert rig.pool.limit_job(stuck, None, 0.01)

@@ -54,12 +54,14 @@ def test_the_hard_limit_kills_the_child_of_a_job_that_goes_on(rig: Rig, tmp_path
     rig.until(lambda: other in rig.notes.done)
 
 
-def test_memory_that_children_share_with_their_template_is_not_theirs(rig: Rig) -> None:
+def test_memory_that_children_share_with_their_template_is_not_theirs(rig: Rig, tmp_path: Path) -> None:
     rig.boot(3, soft_memory=120 * MB, ballast=150)
-    job = rig.start_job("sleep", seconds=1.1)
+    go = tmp_path / "go"
+    job = rig.start_job("wait_for", path=str(go))
     child = next(child for child in rig.pool._reconciler.crew if child.current)
+    rig.until(lambda: child.meter.exact_at > 0)
+    go.touch()
     rig.until(lambda: job in rig.notes.done)
-    assert child.meter.exact_at > 0
     assert child.warned is None
     assert rig.notes.done[job][0]["state"] == "SUCCESS"
 

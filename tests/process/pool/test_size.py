@@ -61,8 +61,7 @@ def test_a_pool_starts_once(rig: Rig) -> None:
 @both
 def test_close_lets_running_jobs_end_and_returns_the_others(rig: Rig, tmp_path: Path) -> None:
     rig.boot(1)
-    for _ in range(200):
-        rig.run("echo")
+    rig.quicken()
     go = tmp_path / "go"
     running = rig.start_job("wait_for", path=str(go))
     waiting = [rig.submit("echo") for _ in range(rig.pool.free)]
@@ -134,8 +133,7 @@ def test_want_may_flap(rig: Rig) -> None:
 
 def test_a_child_that_is_stopped_in_the_middle_of_a_queue_keeps_nobody_awake(rig: Rig) -> None:
     rig.boot(2)
-    for _ in range(200):
-        rig.run("echo")
+    rig.quicken()
     pids = rig.pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
