@@ -100,9 +100,9 @@ class Database:
         self.flush()
         if self._closed or self._waiting:
             return False  # nothing can be written, and that is told already
-        failure = self._attempt(lambda: self._commit_for_good(statement, rows))
-        self._told(failure)
-        return failure is None
+        written: list[bool] = []  # no failure is no proof: a damaged file may have been replaced
+        self._told(self._attempt(lambda: written.append(self._commit_for_good(statement, rows))))
+        return bool(written)
 
     def flush(self) -> None:
         """Commit what waits."""
@@ -176,7 +176,7 @@ class Database:
                 connection.execute(statement, values)
         self._waiting.clear()
 
-    def _commit_for_good(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def _commit_for_good(self, statement: str, rows: Sequence[Sequence[Any]]) -> bool:
         if self._connection is None:
             self._connect()
         assert self._connection is not None
@@ -186,6 +186,7 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(statement, rows)
         connection.execute("PRAGMA synchronous=NORMAL")
+        return True
 
     def _told(self, failure: Exception | None) -> None:
         """Tell a failure once, and its end."""
