@@ -23,6 +23,7 @@ DOCUMENTS = [
     "docs/how-to/dead-letters.md",
     "docs/how-to/output.md",
     "docs/how-to/delayed.md",
+    "docs/how-to/stop.md",
 ]
 
 
