@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from workerd.control.lock import NameLock
@@ -33,6 +34,7 @@ class Identity:
         self.directory = ensure_dir(state_dir(name))
         self.owner = f"workerd-{name}-{uuid.uuid4().hex[:12]}"
         self.predecessors: tuple[str, ...] = ()
+        self._recorded: tuple[str, ...] = ()  # what the record is known to say
         self._lock = NameLock(self.directory / "owner.lock")
 
     @property
@@ -53,7 +55,8 @@ class Identity:
         """The predecessors' work has been given back: they need not be asked for again."""
         if self.predecessors:
             self.predecessors = ()
-            self._write((self.owner,))
+            with suppress(WorkerdError):  # the next start asks for them in vain, that is all
+                self._write((self.owner,))
 
     def keep(self) -> int:
         """Let the claim outlive an exec; the descriptor to give to ``claim`` there."""
@@ -75,9 +78,12 @@ class Identity:
         return tuple(str(owner) for owner in owners) if isinstance(owners, list) else ()
 
     def _write(self, owners: tuple[str, ...]) -> None:
+        if owners == self._recorded:
+            return  # a disk that is full by now does not matter
         fresh = self._record.with_suffix(".new")
         try:
             fresh.write_text(json.dumps(owners), encoding="utf-8")
             fresh.replace(self._record)
         except OSError as exc:
             raise WorkerdError(f"cannot write {fresh}: {exc.strerror}", "make room on that disk") from exc
+        self._recorded = owners

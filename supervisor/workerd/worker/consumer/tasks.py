@@ -47,12 +47,12 @@ class Tasks(StartStopStep):
             zone=c.app.daemon_zone(),
             strict=[name for name, pool in pools if pool.queue_order == "strict"],
         )
-        c.task_consumer = source
         if source.survives_link:
-            identity.record()
+            identity.record()  # first: what raises here leaves nothing behind
         elif not self._told_order and (told := order_without_effect(config.all_pools())):
             self._told_order = True
             logger.warning("%s", told)
+        c.task_consumer = source
         dispatcher = c.controller.dispatcher
         on_lost = partial(c.link_lost, c.link.generation)
         try:
