@@ -81,7 +81,7 @@ class Memory:
 
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
 @pytest.mark.parametrize(
-    ("count", "ahead"), [(2_000, 20.0), pytest.param(100_000, 600.0, marks=pytest.mark.long)]
+    ("count", "ahead"), [(2_000, 20.0), pytest.param(100_000, 240.0, marks=pytest.mark.long)]
 )
 def test_many_late_tasks_cost_the_daemon_little(
     start: Start, broker: dict[str, str], count: int, ahead: float, request: pytest.FixtureRequest
@@ -108,7 +108,7 @@ def test_many_late_tasks_cost_the_daemon_little(
         assert memory.cost < 20
         memory = Memory(daemon)
         eventually(lambda: daemon.status()["tasks"]["parked"] == count, within=60)
-    eventually(lambda: memory.look() and len(daemon.ran()) == count, within=ahead + 120, every=0.5)
+    eventually(lambda: memory.look() and len(daemon.ran()) == count, within=ahead + 600, every=0.5)
     print(f"{kind}: all run {time.time() - eta:.1f} s after they were due, {memory.cost:.1f} MB")
     assert memory.cost < 20
     assert set(daemon.ran().values()) == {1}

@@ -43,7 +43,8 @@ class Parking:
         self._far: dict[int, Request] = {}  # due beyond the horizon, and here nevertheless
         self._came: Counter[str] = Counter()  # in this batch, by pool
         self._parked: Counter[str] = Counter()
-        self._timer_runs = False
+        self._timer_runs = self._growing = False
+        self._calms = False  # a timer will take the bonus back
         dispatcher.settler.on_refused, dispatcher.settler.on_parked = self._refused, self._confirmed
 
     @property
@@ -68,10 +69,26 @@ class Parking:
         for pool, came in self._came.items():
             if came == self._parked[pool]:
                 self.bonus[pool] = min(max(self.bonus[pool], came) * 2, MOST_BONUS)
+                self._growing = True
+                self._calm_later()
             elif self.bonus.pop(pool, 0):
                 self._return_excess(pool)
         self._came.clear()
         self._parked.clear()
+
+    def _calm_later(self) -> None:
+        if not self._calms:
+            self._calms = True
+            self.dispatcher.timer.call_after(AGAIN, self._calm, (), priority=6)
+
+    def _calm(self) -> None:
+        """What comes after a pause need not be parked too."""
+        self._calms, growing, self._growing = False, self._growing, False
+        if growing:
+            self._calm_later()
+        elif self.bonus:
+            self.bonus.clear()
+            self.dispatcher.pump()
 
     def _return_excess(self, pool: str) -> None:
         desk = self.dispatcher

@@ -210,3 +210,19 @@ def test_with_the_servers_memory_full_parking_and_moving_go_on(
         assert not ours.lost
     finally:
         client.config_set("maxmemory", 0)
+
+
+def test_a_user_who_may_not_ask_for_the_time_keeps_its_messages_and_its_link(
+    node: MakeNode, redis_url: str, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.execute_command("ACL", "SETUSER", "poor", "on", ">pw", "~*", "&*", "+@all", "-time")
+    try:
+        ours = node(redis_url.replace("redis://", "redis://poor:pw@")).start()
+        push(client, "one", eta=time.time() + 600)
+        [delivery] = ours.fetch(1)
+        ours.until(lambda: "stay in this daemon" in caplog.text)
+        assert not ours.source.can_park(delivery)
+        ours.rest()
+        assert not ours.lost
+    finally:
+        client.execute_command("ACL", "DELUSER", "poor")

@@ -25,9 +25,12 @@ def stages(desk: Desk) -> list[Stage]:
 
 
 def look_again(desk: Desk) -> None:
-    """The look each second."""
+    """What is done each second."""
     desk.clock.advance(1.0)
-    next(e for e in reversed(desk.timer.entries) if e.secs == 1.0 and not e.cancelled).fire()
+    due = [entry for entry in desk.timer.entries if entry.secs == 1.0]
+    for entry in due:
+        desk.timer.entries.remove(entry)
+        entry.fire()
 
 
 def test_beyond_the_horizon_it_is_parked_and_up_to_it_held(desk: Desk) -> None:
@@ -154,6 +157,14 @@ def test_more_is_asked_for_while_all_that_comes_is_parked(desk: Desk) -> None:
     assert rooms == [6, 10, 18, 34, 66, 102, 102]
     desk.take(delivery("now"))
     assert desk.source.room == 1
+
+
+def test_no_more_is_asked_for_after_a_pause(desk: Desk) -> None:
+    desk.take(far(desk, "a"))
+    look_again(desk)
+    assert desk.source.room == 4
+    look_again(desk)
+    assert desk.source.room == 2
 
 
 def test_what_came_in_the_bonus_and_is_too_much_goes_back_in_its_order(desk: Desk) -> None:

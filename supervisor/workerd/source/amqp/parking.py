@@ -17,7 +17,7 @@ from workerd.protocol.dead import REQUEUED
 from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.publisher import Route, dead_message
 from workerd.source.amqp.queues import declare_task_queue
-from workerd.source.amqp.topology import ENTRANCE, routing_key, without_traces
+from workerd.source.amqp.topology import way, without_traces
 
 if TYPE_CHECKING:
     from amqp.basic_message import Message
@@ -38,8 +38,8 @@ class Parking:
     def park(self, group: Group, number: int, delivery: Delivery, refused: Callable[[], object]) -> None:
         """Let what ``group`` holds under ``number`` wait for its ETA; ``refused`` when it does not."""
         assert delivery.message is not None and delivery.message.eta is not None
-        key = routing_key(delivery.message.eta - self._clock.wall(), delivery.queue)
-        route = Route(ENTRANCE, key, partial(self._refused, group, number, refused))
+        exchange, key = way(delivery.message.eta - self._clock.wall(), delivery.queue)
+        route = Route(exchange, key, partial(self._refused, group, number, refused))
         message = parked_message(group.message(number), delivery)
         self._copies.send(group, number, delivery.queue, declare_task_queue, message, route)
         self._delays.recount()

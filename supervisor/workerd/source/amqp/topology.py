@@ -41,14 +41,16 @@ def level(number: int) -> str:
 
 
 DELAY_QUEUES = [level(number) for number in range(LEVELS)]
-ENTRANCE = level(LEVELS - 1)
-"""The exchange to which delayed messages are sent."""
 
 
-def routing_key(delay: float, queue: str) -> str:
-    """Of a message that shall be in ``queue`` in ``delay`` seconds, or a little sooner."""
+def way(delay: float, queue: str) -> tuple[str, str]:
+    """Exchange and key of a message that shall be in ``queue`` in ``delay`` seconds or a little sooner.
+
+    Celery's clients send to the highest level.  The one of the first bit that is 1 is the same, and spares
+    the broker to match the zeros one after the other: most of the work.
+    """
     seconds = min(max(int(delay), 1), LONGEST)
-    return ".".join(f"{seconds:0{LEVELS}b}") + f".{queue}"
+    return level(seconds.bit_length() - 1), ".".join(f"{seconds:0{LEVELS}b}") + f".{queue}"
 
 
 def binding_key(queue: str) -> str:

@@ -106,7 +106,8 @@ class Delayed:
 
     def _refused(self, error: ReplyError) -> bool:
         """A user who may not do this can do all else: what has an ETA waits here then."""
-        if not str(error).startswith("NOPERM") and "ACL" not in str(error):
+        # Redis 7.0 and 6.2 have words of their own for what a script may not do.
+        if "NOPERM" not in str(error) and "user executing the script" not in str(error):
             return False
         self._under_way, self._now = False, None
         if not self._told:
