@@ -1,15 +1,12 @@
-"""What each signal does to a running daemon (the table of DESIGN: first, and again)."""
+"""What each signal does to a running daemon; in the other states: ``test_signal_table``."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
@@ -135,35 +132,3 @@ def test_usr2_restarts_under_the_same_pid(start: Start) -> None:
         assert daemon.status()["pid"] == daemon.pid
         assert app.send_task("ledger.run", (2,)).get(timeout=30) == 2
     assert daemon.ran() == {1: 1, 2: 1}
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_a_stop_is_honoured_while_the_app_is_being_imported(
-    short_dir: Path, make: Callable[..., Workerd], signum: signal.Signals
-) -> None:
-    (short_dir / "slowapp.py").write_text(
-        f"import time, pathlib\npathlib.Path({str(short_dir / 'importing')!r}).touch()\ntime.sleep(60)\n"
-    )
-    daemon = make(app="slowapp")
-    daemon.start(ready=False)
-    eventually((short_dir / "importing").exists)
-    daemon.kill(signum)
-    assert daemon.wait(20) == 0
-
-
-def test_signals_to_the_whole_group_do_as_to_the_supervisor_alone(start: Start) -> None:
-    daemon = start()
-    gate = daemon.home / "gate"
-    with daemon.client() as app:
-        held = app.send_task("ledger.hold", (1, str(gate)))
-        eventually(lambda: daemon.ran("start")[1] == 1)
-        for process in daemon.descendants():
-            if "valkey" not in process.name():
-                os.kill(process.pid, signal.SIGTERM)
-                os.kill(process.pid, signal.SIGINT)
-        daemon.kill(signal.SIGTERM)
-        eventually(lambda: daemon.status()["state"] == "draining")
-        gate.touch()
-        assert daemon.wait() == 0
-    assert daemon.ran() == {1: 1}
-    assert held.id
