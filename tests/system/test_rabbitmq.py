@@ -85,7 +85,7 @@ def impatient(
         rabbit_server.ctl("eval", f"{words}.")
 
     set_to(TIMEOUT * 1000, 250)
-    env = {"WORKERD_RABBITMQ__CONSUMER_TIMEOUT": f"{TOLD}s"}
+    env = {"WORKERD_AMQP__CONSUMER_TIMEOUT": f"{TOLD}s"}
     yield {"broker": fresh_rabbit_url, "backend": redis_url, "env": env}
     set_to(1_800_000, 60_000)
 

@@ -38,7 +38,7 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Seconds between the soft limit and the kill, and for the broker to take the last settlements."""
 
 
-class Rabbitmq(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Amqp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What RabbitMQ does not tell its clients of itself."""
 
     consumer_timeout: float = 1800.0
@@ -112,7 +112,7 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds that this node's in-flight work on Redis is ours without renewal."""
     eta_horizon: float = 60.0
     """Seconds: what is due later than this waits in the broker, and not in this daemon."""
-    rabbitmq: Rabbitmq = msgspec.field(default_factory=Rabbitmq)
+    amqp: Amqp = msgspec.field(default_factory=Amqp)
     drain: Drain = msgspec.field(default_factory=Drain)
     pools: dict[str, PoolConfig] = {}
     """Pools beside the default one, by name."""
@@ -122,7 +122,7 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {DEFAULT_POOL: self, **self.pools}
 
 
-TABLES: dict[str, type[msgspec.Struct]] = {"drain": Drain, "autoscale": Autoscale, "rabbitmq": Rabbitmq}
+TABLES: dict[str, type[msgspec.Struct]] = {"drain": Drain, "autoscale": Autoscale, "amqp": Amqp}
 """The settings that are tables of settings."""
 
 

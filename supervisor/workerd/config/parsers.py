@@ -204,7 +204,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "watch": parse_flag,
     "lease": parse_lease,
     "eta_horizon": parse_horizon,
-    "rabbitmq.consumer_timeout": parse_duration,
+    "amqp.consumer_timeout": parse_duration,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,
     "loglevel": parse_level,

@@ -10,7 +10,7 @@ def test_a_time_of_the_brokers_that_we_do_not_know_is_told_with_its_setting() ->
         "(0, 0): (406) PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. "
         "Timeout value used: 5000 ms."
     )
-    assert told.endswith("5000 ms; give that time to the daemon too, as rabbitmq.consumer_timeout")
+    assert told.endswith("5000 ms; give that time to the daemon too, as amqp.consumer_timeout")
 
 
 def test_every_other_reason_stays_as_it_is() -> None:

@@ -36,7 +36,7 @@ BEATS = 2
 def with_advice(reason: str) -> str:
     """Why a link was lost, and what an operator should do where that is known."""
     if "delivery acknowledgement" in reason and "timed out" in reason:
-        return f"{reason.rstrip('.')}; give that time to the daemon too, as rabbitmq.consumer_timeout"
+        return f"{reason.rstrip('.')}; give that time to the daemon too, as amqp.consumer_timeout"
     return reason
 
 

@@ -47,7 +47,7 @@ class StateDB(StartStopStep):
         worker.dispatcher.deaths.remember(self.deaths, self.deaths.load())
         holding = worker.dispatcher.holding
         if holding.shelf is None:  # not when it is started again
-            holding.adopt_in(self.adopted, worker.config.rabbitmq.consumer_timeout)
+            holding.adopt_in(self.adopted, worker.config.amqp.consumer_timeout)
             holding.restore(self.adopted.load(worker.app.daemon_zone()))
 
     def stop(self, worker: WorkController) -> None:
