@@ -31,9 +31,9 @@ def daemon(request: pytest.FixtureRequest, short_dir: Any, redis_url: str) -> It
 
 def test_what_a_celery_client_sends_for_later_waits_in_the_broker(daemon: Workerd) -> None:
     with stock_client(daemon.broker or "", daemon.backend or "") as celery:
-        eta = time.time() + 6
+        eta = time.time() + 10
         results = [
-            celery.send_task("ledger.run", (n,), countdown=6, expires=60, queue="late") for n in range(3)
+            celery.send_task("ledger.run", (n,), countdown=10, expires=60, queue="late") for n in range(3)
         ]
         eventually(lambda: daemon.status()["tasks"]["parked"] == 3)
         assert [result.get(timeout=30) for result in results] == [0, 1, 2]
