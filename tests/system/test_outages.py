@@ -74,6 +74,7 @@ def test_a_link_that_is_ended_or_reset_is_made_again_and_leaves_nothing(
     assert running.get(timeout=60) == 0
     assert psutil.Process(daemon.pid).num_fds() == descriptors
     assert daemon.text().count("Connection to the broker lost") == len(faults)
+    assert daemon.stop() == 0  # while the proxy is there
     assert not daemon.logged("Traceback|ERROR")
     assert daemon.ran("start") == dict.fromkeys(range(len(faults) + 1), 1)
 
@@ -90,6 +91,7 @@ def test_a_broker_that_refuses_connections_is_told_and_waited_for(
     proxy.resume()
     assert client.send_task("ledger.run", (1,)).get(timeout=60) == 1
     assert daemon.degraded() == ""
+    assert daemon.stop() == 0
 
 
 def test_a_link_that_is_silent_is_given_up(
@@ -115,6 +117,7 @@ def test_a_link_that_is_silent_is_given_up(
             assert "no link to the broker" in daemons[server].degraded()
             proxies[server].resume()
             await_restarts(daemons[server], 1)
+            assert daemons[server].stop() == 0
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -186,6 +189,7 @@ def test_the_next_broker_of_the_list_takes_over_and_is_kept(
         assert place()
         gate.touch()
         assert running.get(timeout=60) == 0
+        assert daemon.stop() == 0
     assert daemon.ran("start") == {0: 1, 1: 1, 2: 1}
 
 
@@ -233,6 +237,7 @@ def test_results_wait_for_a_backend_that_is_away_and_status_says_so(
             assert [one.get(timeout=60) for one in sent] == [0, 1, 2]
         eventually(lambda: not daemon.degraded())
         eventually(lambda: daemon.status()["results"] == {"pending": 0, "problem": ""})
+        assert daemon.stop() == 0
     assert daemon.ran("start") == {0: 1, 1: 1, 2: 1}
 
 
