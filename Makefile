@@ -23,7 +23,7 @@ APART = -n 3 --dist loadfile --ignore tests/unit --ignore tests/contract
 test: check brokers ## all tests, with private Redis and RabbitMQ servers (at most 12 minutes)
 	@$(BIN)/pytest -q $(APART)
 
-test-long: check brokers ## the same tests with more rounds, and those that take long
+test-long: check brokers ## the same tests with more rounds, and those that take long: 200 cuts, 300 kills (an hour)
 	@$(BIN)/pytest -q --long --timeout=3600
 
 check: $(TESTABLE) ## format, lint, types, layers, unit and contract tests (under 30 seconds)

@@ -8,6 +8,7 @@ Units: seconds.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import Counter
@@ -81,8 +82,11 @@ class Node:
     @property
     def belongings(self) -> tuple[int, Counter[str]]:
         """Processes, and the supervisor's descriptors by what they are."""
-        paths = [str(fd.readlink()) for fd in Path(f"/proc/{self.daemon.pid}/fd").iterdir()]
-        return len(self.daemon.descendants()), Counter(re.sub(r"\d+", "n", path) for path in paths)
+        found: Counter[str] = Counter()
+        for fd in Path(f"/proc/{self.daemon.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found[re.sub(r"\d+", "n", str(fd.readlink()))] += 1
+        return len(self.daemon.descendants()), found
 
     def has_what_it_had(self) -> bool:
         """As many processes as after its start, and no descriptor more."""

@@ -110,6 +110,25 @@ def test_a_short_visibility_timeout_beside_us_takes_nothing_that_runs_here(
     assert not cluster.runs_in_celery
 
 
+@pytest.mark.long
+def test_a_visibility_timeout_of_twenty_seconds_beside_us_takes_nothing_that_runs_here(
+    cluster: Cluster, client: redis.Redis
+) -> None:
+    daemon = cluster.daemon()
+    with stock_client(cluster.url, cluster.url) as app:
+        sent = app.send_task("ledger.hold", (1, str(cluster.gate)))
+        eventually(lambda: daemon.ran("start")[1] == 1)
+        cluster.celery(**EAGER | {"visibility_timeout": 20})
+        for _ in range(2):  # each is younger than ours, and is restored when its twenty seconds are over
+            client.hset("unacked", "theirs", b"[" + envelope("t", "elsewhere") + b', "", "elsewhere"]')
+            client.zadd("unacked_index", {"theirs": time.time()})
+            eventually(lambda: client.rpop("elsewhere"), within=60)
+        cluster.gate.touch()
+        assert sent.get(timeout=30) == 1
+    assert daemon.ran("start") == {1: 1}
+    assert not cluster.runs_in_celery
+
+
 def celery(url: str, *words: str) -> str:
     """A ``celery`` command's output."""
     argv = [sys.executable, "-m", "celery", "-A", "tests.interop.stock_app", *words]
