@@ -37,7 +37,8 @@ class RestartBudget:
     @property
     def reason(self) -> str | None:
         """Why starts are slowed down, for the operator; None when they are not."""
-        return self._spent or self._failing or None
+        # What does not start has spent the budget too, and that it does not start says more.
+        return self._failing or self._spent or None
 
     def died(self, now: float, cause: str, *, ready: bool) -> None:
         """Record one death; ``cause`` is for the operator."""
@@ -48,11 +49,17 @@ class RestartBudget:
             times = "a start" if self._failures == 1 else f"{self._failures} starts in a row"
             self._failing = f"{times} failed, the last: {cause}"
         if len(self._deaths) > self.limit:
-            self._spent = f"{len(self._deaths)} deaths within {self.window:g}s, the last: {cause}"
+            self._spent = f"{self._counted(now)}, the last: {cause}"
         if self.reason is not None:
             delay = min(self.first_delay * 2**self._streak, self.max_delay)
             self._streak = min(self._streak + 1, 32)
             self._retry_at = now + delay
+
+    def _counted(self, now: float) -> str:
+        # While spent the deaths before the window count as well; that they came within it would be no fact.
+        within = self._deaths[0] > now - self.window
+        when = f"within {self.window:g}s" if within else f"with less than {self.window:g}s between them"
+        return f"{len(self._deaths)} deaths {when}"
 
     def came_up(self) -> None:
         """A process has become ready: starts do not fail any more."""

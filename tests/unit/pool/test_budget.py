@@ -57,6 +57,22 @@ def test_a_start_that_fails_is_told_and_waited_for_even_within_the_budget() -> N
     assert budget.allowed(1.2, starting=0) == UNLIMITED
 
 
+def test_starts_that_fail_are_counted_as_such_however_many_they_become() -> None:
+    budget = RestartBudget(limit=2, window=60.0)
+    for times in range(8):
+        budget.died(30.0 * times, "boom", ready=False)
+    assert budget.reason == "8 starts in a row failed, the last: boom"
+
+
+def test_deaths_are_said_to_be_within_the_window_only_when_all_are() -> None:
+    budget = RestartBudget(limit=2, window=60.0)
+    for now in (0.0, 10.0, 20.0):
+        budget.died(now, "boom", ready=True)
+    assert budget.reason == "3 deaths within 60s, the last: boom"
+    budget.died(70.0, "boom", ready=True)
+    assert budget.reason == "4 deaths with less than 60s between them, the last: boom"
+
+
 def test_one_that_comes_up_does_not_end_a_crash_loop() -> None:
     budget = RestartBudget(limit=1)
     budget.died(0.0, "boom", ready=True)
