@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from workerd.errors import PermissionDeniedError, UnavailableError, WorkerdError
+from workerd.errors import PermissionDeniedError, RefusedError, UnavailableError, WorkerdError
 from workerd.paths import embedded_socket, embedded_url
 from workerd.urls import masked
 
@@ -31,12 +31,21 @@ def unreachable(what: str, url: str, exc: BaseException) -> WorkerdError:
     if resolve(url) == embedded_url() and (known := _embedded_trouble(embedded_socket())) is not None:
         known.__suppress_context__ = True
         return known
-    error = UnavailableError(
-        f"{what} {shown(url)} cannot be reached: {exc}",
-        "check that the server runs and that the URL is right",
-    )
+    error = _trouble(what, shown(url), exc)
     error.__cause__ = exc
     return error
+
+
+def _trouble(what: str, place: str, exc: BaseException) -> UnavailableError:
+    # Only who has got an error already pays for the import.
+    from workerd.transport.opening import unauthenticated  # noqa: PLC0415
+
+    refused = str(exc) if isinstance(exc, RefusedError) else unauthenticated(place, exc)
+    if refused is not None:
+        return RefusedError(f"{what} {refused}", "mend the user and the password in its URL")
+    # An error of ours names the place itself.
+    told = str(exc) if isinstance(exc, UnavailableError) else f"{what} {place} cannot be reached: {exc}"
+    return UnavailableError(told, "check that the server runs and that the URL is right")
 
 
 def _embedded_trouble(path: Path) -> WorkerdError | None:

@@ -114,16 +114,26 @@ def open_blocking(address: RedisAddress, timeout: float) -> tuple[Any, int]:
 
 def _trouble(server: str, exc: Exception, timeout: float) -> str:
     """What redis-py raised, in one sentence."""
-    if isinstance(exc, redis.AuthenticationError):
-        # The word that says which of the two it is, redis-py has cut off.
-        said = str(exc).partition(", ")[0].rstrip(".")
-        wants = "required" in said or "already authenticated" in said
-        return f"{server} {MEANINGS['NOAUTH' if wants else 'WRONGPASS']} ({said})"
+    if (refused := unauthenticated(server, exc)) is not None:
+        return refused
     if isinstance(exc, (redis.TimeoutError, TimeoutError)):
         return f"cannot connect to {server}: it gives no answer within {timeout:g} s"
     if isinstance(exc, redis.BusyLoadingError):
         return f"{server} {MEANINGS['LOADING']} ({exc})"
     return f"cannot connect to {server}: {exc}"
+
+
+def unauthenticated(server: str, exc: BaseException) -> str | None:
+    """That ``server`` wants a password or another one, if that is what redis-py raised, or its cause."""
+    known: BaseException | None = exc
+    while known is not None and not isinstance(known, redis.AuthenticationError):
+        known = known.__cause__
+    if known is None:
+        return None
+    # The word that says which of the two it is, redis-py has cut off.
+    said = str(known).partition(", ")[0].rstrip(".")
+    wants = "required" in said or "already authenticated" in said
+    return f"{server} {MEANINGS['NOAUTH' if wants else 'WRONGPASS']} ({said})"
 
 
 def hang_up(sock: socket.socket) -> None:

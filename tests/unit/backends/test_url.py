@@ -7,9 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from redis.exceptions import AuthenticationError
 
 from workerd.backends.url import unreachable
-from workerd.errors import PermissionDeniedError, UnavailableError
+from workerd.errors import PermissionDeniedError, RefusedError, UnavailableError
 
 LOST = ConnectionError("Error 2 connecting to somewhere.")
 
@@ -29,6 +30,32 @@ def test_a_server_of_ones_own_is_told_with_its_url_and_the_cause() -> None:
         " check that the server runs and that the URL is right"
     )
     assert error.__cause__ is LOST
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Authentication required.", "wants a password (Authentication required)"),
+        (
+            "invalid username-password pair or user is disabled.",
+            "does not know this user with this password (invalid username-password pair or user is disabled)",
+        ),
+    ],
+)
+def test_a_password_that_is_wrong_is_no_server_that_is_away(said: str, told: str) -> None:
+    wrapped = ConnectionError("kombu's")
+    wrapped.__cause__ = AuthenticationError(said)
+    error = unreachable("broker", "redis://:secret@h/0", wrapped)
+    assert str(error) == f"broker redis://:**@h/0 {told}; mend the user and the password in its URL"
+    assert isinstance(error, RefusedError)
+
+
+def test_an_error_of_ours_is_not_wrapped_in_another() -> None:
+    ours = UnavailableError("cannot connect to redis://h/0: Connection refused")
+    assert str(unreachable("broker", "redis://h/0", ours)) == (
+        "cannot connect to redis://h/0: Connection refused;"
+        " check that the server runs and that the URL is right"
+    )
 
 
 @pytest.mark.parametrize("dead_socket", [False, True])
