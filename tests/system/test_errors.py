@@ -208,6 +208,33 @@ def test_a_directory_without_write_permission(make: Make, variable: str) -> None
     refused(done, 77, "/sys/workerd", variable)
 
 
+NO_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+"""Before a command that root runs: permissions count for it as for anybody."""
+
+
+def test_directories_that_may_not_be_looked_into(make: Make, short_dir: Path) -> None:
+    closed = short_dir / "closed"
+    closed.mkdir(mode=0o000)
+    daemon = make()
+    env = daemon.env | {
+        "WORKERD_STATE_DIR": str(closed / "s"),
+        "WORKERD_RUNTIME_DIR": str(closed / "r"),
+    }
+    before = NO_RIGHTS if os.geteuid() == 0 else ()
+
+    def run(*words: str) -> Any:
+        command = [*before, sys.executable, "-m", "workerd", *words]
+        return subprocess.run(command, env=env, cwd=short_dir, capture_output=True, text=True, check=False)
+
+    try:
+        for words in (("status",), ("call", "proj.add"), ("dead", "list"), ("delayed", "list")):
+            refused(run(*words), 77, str(closed))
+        [paths] = [line for line in run("check").stdout.splitlines() if line.startswith("paths")]
+        assert f"FAILED  cannot write {closed}" in paths
+    finally:
+        closed.chmod(0o700)
+
+
 def test_a_state_directory_that_is_a_file(make: Make, short_dir: Path) -> None:
     (short_dir / "file").write_text("")
     done = make().run(

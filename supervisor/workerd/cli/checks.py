@@ -123,7 +123,8 @@ def _order(name: str, own: tuple[type, ...], added: set[type]) -> list[str]:
 
 def _check_writable(place: Path) -> None:
     """``place``, or the nearest directory above it that exists, can be written."""
-    there = next(path for path in (place, *place.parents) if path.exists())
+    # What lies in a directory that may not be searched does not exist for this user.
+    there = next(path for path in (place, *place.parents) if os.access(path, os.F_OK))
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionDeniedError(
             f"cannot write {place}: {there} is not writable",

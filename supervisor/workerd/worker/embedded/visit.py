@@ -29,7 +29,9 @@ def visiting(data_dir: Path, socket: Path) -> Iterator[None]:
     """Have a server on ``data_dir`` answer within the block; where there is no such directory, or a server
     runs already, nothing is done."""
     locked = None
-    if data_dir.is_dir() and not answers(socket):
+    # Of what lies in a directory that this user may not search, whoever connects is told.
+    there = os.access(data_dir, os.F_OK) and data_dir.is_dir()
+    if there and not answers(socket):
         locked = process.lock(private_dir(data_dir))
     if locked is None:
         yield
