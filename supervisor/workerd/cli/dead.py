@@ -10,6 +10,7 @@ import click
 
 from workerd.cli.common import Common, common_options, example, verbs_options
 from workerd.cli.dead_letters import details, keys, lines, room_of, values
+from workerd.cli.lazy import VerbGroup
 from workerd.cli.settings import Word
 from workerd.cli.table import counted
 from workerd.errors import UsageError, WorkerdError
@@ -24,7 +25,7 @@ in_queue = click.option("--queue", metavar="QUEUE", type=Word(), help="Only in t
 of_queue = click.argument("queue", metavar="[QUEUE]", required=False, type=Word())
 
 
-@click.group(epilog=example(_EXAMPLE), subcommand_metavar="VERB ...")
+@click.group(cls=VerbGroup, epilog=example(_EXAMPLE), subcommand_metavar="VERB ...")
 @verbs_options
 def command() -> None:
     """Look into the messages that were put aside in <queue>.dead, and send them anew.

@@ -14,6 +14,7 @@ import click
 
 from workerd.cli.clientapp import client_app
 from workerd.cli.common import Common, common_options, example, verbs_options
+from workerd.cli.lazy import VerbGroup
 from workerd.cli.reaching import embedded, opened
 from workerd.cli.settings import Word
 from workerd.cli.table import counted, span
@@ -28,7 +29,7 @@ workerd delayed flush
 of_queue = click.argument("queue", metavar="[QUEUE]", required=False, type=Word())
 
 
-@click.group(epilog=example(_EXAMPLE), subcommand_metavar="VERB ...")
+@click.group(cls=VerbGroup, epilog=example(_EXAMPLE), subcommand_metavar="VERB ...")
 @verbs_options
 def command() -> None:
     """Look into the messages that wait in the broker for their ETA.

@@ -1,4 +1,4 @@
-"""A click group whose verbs are imported when they are typed, so that each pays only for itself."""
+"""Click groups of verbs; those of one are imported when they are typed, so that each pays only for itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,37 @@ from typing import Any
 import click
 
 
-class LazyGroup(click.Group):
+class VerbGroup(click.Group):
+    """A group that lists its verbs with their whole first sentence, and knows the nearest to a wrong one."""
+
+    def helps(self, ctx: click.Context) -> dict[str, str]:
+        """What each verb does, in one line."""
+        return {name: self.commands[name].get_short_help_str(limit=200) for name in self.commands}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        verbs = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in verbs:
+            near = get_close_matches(args[0], verbs, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(verbs)}"
+            raise click.UsageError(f"no verb {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(self.helps(ctx).items()))
+
+
+class LazyGroup(VerbGroup):
     """``verbs`` maps a name to its one-line help; the command is ``workerd.cli.<name>:command``."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._verbs = verbs
+
+    def helps(self, ctx: click.Context) -> dict[str, str]:
+        return dict(self._verbs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._verbs)
@@ -25,16 +50,3 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"workerd.cli.{cmd_name}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self._verbs:
-            near = get_close_matches(args[0], self._verbs, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(self._verbs)}"
-            raise click.UsageError(f"no verb {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(self._verbs.items()))

@@ -29,6 +29,17 @@ def test_the_help_of_the_group_names_every_verb(capsys: pytest.CaptureFixture[st
     assert all(f"  {verb} " in out for verb in VERBS)
 
 
+@pytest.mark.parametrize("verb", ["dead", "delayed"])
+def test_the_help_of_a_verb_with_verbs_tells_all_of_what_each_does(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+
+    verbs = capsys.readouterr().out.partition("\nVerbs:\n")[2]
+    assert "..." not in verbs.partition("Example:")[0]
+    assert all(f"  {name} " in verbs for name in ("list", "requeue" if verb == "dead" else "flush"))
+
+
 @pytest.mark.parametrize("argv", [["version"], ["--version"]])
 def test_the_version_is_printed(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 0
@@ -39,6 +50,7 @@ def test_the_version_is_printed(argv: list[str], capsys: pytest.CaptureFixture[s
     ("argv", "line"),
     [
         (["stauts"], "workerd: no verb 'stauts'; did you mean 'status'? See `workerd --help`.\n"),
+        (["dead", "lst"], "workerd: no verb 'lst'; did you mean 'list'? See `workerd dead --help`.\n"),
         (["stop", "--soon"], "See `workerd stop --help`.\n"),
         (["stop", "--timeout", "soon"], "write seconds, or a number with ms, s, m, h or d."),
         (["call"], "workerd: Missing argument 'NAME'. See `workerd call --help`.\n"),
