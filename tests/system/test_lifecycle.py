@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_scale_reload_and_restart_are_refused_while_draining(start: Start) -> No
         eventually(lambda: daemon.ran("start")[1] == 1)
         daemon.kill(signal.SIGTERM)
         eventually(lambda: daemon.status()["state"] == "draining")
+        assert re.search(r": draining \(\d+ s left\), up ", daemon.run("status").stdout)
         for words in (("scale", "5"), ("reload",), ("restart",)):
             done = daemon.run(*words)
             assert done.returncode == 1
@@ -117,6 +119,29 @@ def test_a_restart_with_a_broken_app_setting_or_step_changes_nothing(make: Make,
     done = daemon.run("restart")
     assert done.returncode == 0, done.stdout + done.stderr
     assert daemon.status()["pid"] == daemon.pid
+    assert daemon.stop() == 0
+
+
+def test_a_restart_whose_children_do_not_start_says_why_while_it_waits(make: Make, short_dir: Path) -> None:
+    module = short_dir / "waitapp.py"
+    good = "from tests.support.apps.ledger import app\n"
+    module.write_text(good)
+    daemon = make(app="waitapp").start()
+    module.write_text(
+        good + "from workerd.signals import worker_process_init\n"
+        "@worker_process_init.connect\n"
+        "def connect(**words):\n    raise RuntimeError('no database')\n"
+    )
+    with daemon.popen("restart") as restart:
+        assert restart.stderr is not None
+        told = restart.stderr.readline()
+        assert told.startswith(
+            "no task is taken yet: pool default: a start failed, the last: it could not start"
+        )
+        assert "no database" in told
+        module.write_text(good)
+        assert daemon.run("reload").returncode == 0
+        assert restart.wait(timeout=60) == 0
     assert daemon.stop() == 0
 
 

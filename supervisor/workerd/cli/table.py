@@ -19,7 +19,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The table, line by line; what the daemon does not tell is left out."""
     up = f", up {span(found['uptime'])}" if "uptime" in found else ""
     who = found.get("node") or found.get("name", "workerd")
-    yield f"{who}: {found.get('state', '?')}{up}, pid {found.get('pid')}"
+    left = found.get("seconds_left")
+    state = f"{found.get('state', '?')}{'' if left is None else f' ({left:.0f} s left)'}"
+    yield f"{who}: {state}{up}, pid {found.get('pid')}"
     yield from _row("app", found.get("app"))
     yield from _row("broker", _broker(found))
     yield from _row("backend", found.get("backend"))
@@ -82,8 +84,9 @@ def _link(link: Mapping[str, Any]) -> Iterator[str]:
 
 def _results(results: Mapping[str, Any]) -> Iterator[str]:
     if results.get("problem"):
-        waiting = counted(results.get("pending", 0), "result")
-        yield f"  DEGRADED: {waiting} not taken by the result backend, trying again: {results['problem']}"
+        pending = results.get("pending", 0)
+        what = f"{counted(pending, 'result')} not taken by" if pending else "no link to"
+        yield f"  DEGRADED: {what} the result backend, trying again: {results['problem']}"
 
 
 def _counters(tasks: Mapping[str, Any]) -> str:

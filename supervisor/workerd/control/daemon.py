@@ -1,7 +1,8 @@
 """What a command needs of the daemon, and nothing more.
 
 ``status()`` gives plain values.  The keys that the command line shows, all optional: ``name``, ``pid``,
-``state``, ``uptime`` (seconds), ``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``results``
+``state``, ``seconds_left`` (of this part of a stop; None for no stop), ``uptime`` (seconds),
+``app``, ``node``, ``broker`` and ``backend`` (texts), ``link``, ``results``
 (``pending``, and ``problem``: why they wait), ``queues``,
 ``cancelled`` (how often the broker has ended the consuming, by queue), ``refused`` (why a queue is not
 consumed now, by queue), ``tasks`` (counters by name), ``memory`` (``used`` and ``budget`` in bytes; ``text``;

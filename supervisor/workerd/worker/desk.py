@@ -17,7 +17,7 @@ from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
 from workerd.errors import UsageError, WorkerdError
 from workerd.worker.life.dry_start import DryStart
 from workerd.worker.life.lifecycle import Event, State
-from workerd.worker.status import leaver, said, status
+from workerd.worker.status import in_words, leaver, said, status
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -136,7 +136,7 @@ class OperatorDesk:
             dispatcher.orders.limit(task, wanted)
         live = by_task.get(task, NOTHING)
         if reset or wanted != NOTHING:
-            logger.info("Limits of %s changed by an operator: %s; %d running", task, said(live), running)
+            logger.info("Limits of %s changed by an operator: %s; %d running", task, in_words(live), running)
         pools: dict[str, dict[str, float | None]] = {}
         for lane in dispatcher.lanes.values():
             found = said(live.over(of_task(options, lane.limits)))
@@ -148,7 +148,9 @@ class OperatorDesk:
             task_id, kill=kill, grace=self.worker.config.drain.grace
         )
         if not done:
-            raise UsageError(f"no task {task_id!r} is here", "see workerd status for what runs")
+            raise UsageError(
+                f"no task {task_id!r} is here", "write the whole id; see `workerd status` for what runs"
+            )
         logger.info("An operator has ended %s: %s", task_id, ", ".join(done))
         return {"id": task_id, "done": done}
 

@@ -32,6 +32,7 @@ def status(worker: WorkController) -> dict[str, Any]:
         "version": workerd.__version__,
         "state": worker.state.value.lower(),
         "ready": worker.ready,
+        "seconds_left": seconds_left(worker.inbox.until - now),
         "uptime": round(now - worker.started_at, 3),
         "app": config.app,
         "broker": worker.masked_broker,
@@ -53,6 +54,11 @@ def status(worker: WorkController) -> dict[str, Any]:
         "watch": worker.autoreloader.paths if worker.autoreloader is not None else [],
         "steps": [step.alias for step in worker.steps],
     }
+
+
+def seconds_left(until_then: float) -> float | None:
+    """How long this part of a stop may still take; None while no stop goes on."""
+    return round(max(until_then, 0.0), 1) if math.isfinite(until_then) else None
 
 
 def link(worker: WorkController, now: float) -> dict[str, Any]:
@@ -140,6 +146,13 @@ def said(limits: Limits) -> dict[str, float | None]:
     """Of soft and hard those that something is said of; None, as JSON has no infinity, for no limit."""
     pair = {"soft": limits.soft, "hard": limits.hard}
     return {name: None if math.isinf(value) else value for name, value in pair.items() if value is not None}
+
+
+def in_words(limits: Limits) -> str:
+    """``soft 5s, hard none``: what is said of them."""
+    pairs = said(limits).items()
+    text = ", ".join(f"{name} {'none' if value is None else f'{value:g}s'}" for name, value in pairs)
+    return text or "as the task, its pool and the app say"
 
 
 def leaver(child: ChildInfo) -> dict[str, Any]:

@@ -121,6 +121,17 @@ def test_of_several_brokers_the_one_that_serves_is_named() -> None:
     assert "  broker   redis://a, redis://b (up at redis://b for 3s)" in text
 
 
+def test_a_stop_is_shown_with_the_time_that_it_has_left() -> None:
+    first = next(lines(STATUS | {"state": "draining", "seconds_left": 12.4}))
+    assert first == "main@host: draining (12 s left), up 1d 2h, pid 7"
+    assert next(lines(STATUS | {"seconds_left": None})) == next(lines(STATUS))
+
+
+def test_a_backend_that_is_away_while_no_result_waits_for_it_is_shown_as_that() -> None:
+    found = STATUS | {"results": {"pending": 0, "problem": "refused"}}
+    assert "  DEGRADED: no link to the result backend, trying again: refused" in list(lines(found))
+
+
 def test_results_that_nobody_takes_are_shown_with_the_reason() -> None:
     found = STATUS | {"results": {"pending": 3, "problem": "refused"}}
     told = "  DEGRADED: 3 results not taken by the result backend, trying again: refused"
