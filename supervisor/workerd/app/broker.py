@@ -19,6 +19,7 @@ from workerd.app.conf import Conf
 from workerd.app.connection import BrokerConnection, BrokerPool
 from workerd.backends.url import EMBEDDED, resolve, shown, unreachable
 from workerd.errors import ConfigError
+from workerd.transport.amqp_refusals import trouble
 
 AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 
@@ -81,7 +82,7 @@ class Broker:
             if isinstance(exc, amqp.ConnectionError) and getattr(exc, "reply_code", 0) in (0, 320, 501, 541):
                 raise unreachable(_WHAT, first, exc)  # noqa: B904 (it carries its cause)
             raise ConfigError(
-                f"broker {shown(first)} refuses: {exc}", "check queues and permissions"
+                f"broker {trouble(shown(first), exc)}", "check its URL, queues and permissions"
             ) from exc
         except (OperationalError, OSError) as exc:
             raise unreachable(_WHAT, first, exc)  # noqa: B904 (it carries its cause)

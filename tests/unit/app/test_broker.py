@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from amqp.exceptions import AccessRefused, NotAllowed
 
 from workerd import App
 from workerd.app.connection import BrokerConnection
@@ -69,3 +70,24 @@ def test_a_copy_of_a_connection_switches_as_well() -> None:
     assert isinstance(connection, BrokerConnection)
     connection.maybe_switch_next()
     assert (connection.transport_cls, connection.hostname) == ("redis", "socket:///run/b.sock")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (
+            AccessRefused("ACCESS_REFUSED - Login was refused", (0, 0), reply_code=403),
+            "does not know this user with this password (ACCESS_REFUSED - Login was refused)",
+        ),
+        (
+            NotAllowed("NOT_ALLOWED - vhost jobs not found", (10, 40), reply_code=530),
+            "does not let this user into this virtual host, or has none of that name"
+            " (NOT_ALLOWED - vhost jobs not found)",
+        ),
+    ],
+)
+def test_what_rabbitmq_refuses_is_told_in_words(refusal: Exception, told: str) -> None:
+    app = App("refused", broker="amqp://ann:hush@h/jobs")
+    with pytest.raises(ConfigError) as caught, app.broker.reaching():
+        raise refusal
+    assert str(caught.value) == (f"broker amqp://ann:**@h/jobs {told}; check its URL, queues and permissions")
