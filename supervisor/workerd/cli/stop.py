@@ -30,7 +30,8 @@ def command(common: Common, now: bool, timeout: float | None) -> int:
     Shows for which tasks it waits, and how long until the deadline. Then they are interrupted, have a grace
     period to clean up, and are killed. Ctrl-C ends only this command; the daemon goes on to stop.
 
-    Exit 0 when all tasks have finished, 75 when the deadline came first and work was given back.
+    Exit 0 when all tasks have finished, and with --now; 75 when the deadline came first and work was given
+    back.
     """
     stream = common.client().stream("stop", now=now, timeout=timeout)
     pid, countdown = 0, Countdown()
