@@ -36,4 +36,7 @@ def print_outcome(result: Any, timeout: float, *, traceback: bool) -> int:
 
 def not_ended(result: Any) -> WorkerdError:
     """What to say of a call that is not waited for."""
-    return WorkerdError(f"task {result.id} has not ended (state {result.state})", "leave out --no-wait")
+    return WorkerdError(
+        f"task {result.id} has not ended (state {result.state})",
+        "leave out --no-wait to wait for it, or check its id",
+    )

@@ -102,8 +102,10 @@ def parse_size(value: Any) -> tuple[int, int]:
         lower, upper = int(match[1]), int(match[2] or match[1])
     else:
         raise ValueError("write a number or a range such as 2-8")
-    if not 1 <= lower <= upper:
-        raise ValueError(f"needs 1 <= lower <= upper, not {lower}-{upper}")
+    if lower < 1:
+        raise ValueError("a pool has 1 slot or more")
+    if lower > upper:
+        raise ValueError("a range begins with its smaller end, such as 2-8")
     if upper > MAX_SLOTS:
         raise ValueError(f"needs {MAX_SLOTS} slots or fewer")
     return lower, upper

@@ -76,7 +76,10 @@ def check_pools(config: Config) -> None:
     for name, pool in config.all_pools().items():
         check_limits(name, pool)
         if not pool.queues and name != DEFAULT_POOL:
-            raise ConfigError(f"pool {name!r} has no queues", f"name them: --pool {name}:queues=A,B")
+            raise ConfigError(
+                f"pool {name!r} has no queues",
+                f"name them: queues = [...] in [pools.{name}], or --pool {name}:queues=A,B",
+            )
         for queue in pool.queues:
             if owners.setdefault(queue, name) != name:
                 raise ConfigError(

@@ -25,8 +25,10 @@ def scaled(bounds: tuple[int, int], spec: str) -> tuple[int, int]:
         lower, upper = max(1, bounds[0] + step), max(1, bounds[1] + step)
     else:
         lower, upper = first, int(match["last"] or first)
-    if not 1 <= lower <= upper:
-        raise UsageError(f"size {spec!r} cannot hold", "it needs 1 <= lower <= upper")
+    if lower < 1:
+        raise UsageError(f"size {spec!r} cannot hold", "a pool has 1 slot or more")
+    if lower > upper:
+        raise UsageError(f"size {spec!r} cannot hold", "a range begins with its smaller end, such as 2-8")
     if upper > MAX_SLOTS:
         raise UsageError(f"size {spec!r} makes {upper} slots", f"a pool has at most {MAX_SLOTS}")
     return lower, upper

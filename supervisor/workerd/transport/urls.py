@@ -48,7 +48,7 @@ def _check(url: str, what: str, schemes: tuple[str, ...]) -> None:
         return
     scheme, mark, _ = url.partition("://")
     if not mark or scheme not in schemes:
-        names = "redis, rediss and amqp" if "amqp" in schemes else "redis and rediss"
+        names = "redis, rediss, redis+socket" + (", amqp or amqps" if "amqp" in schemes else "")
         raise ConfigError(
             f"{what} {masked(url)!r} is of no kind that is served",
             f"write {EMBEDDED!r}, or a URL of {names} such as redis://localhost:6379/0",

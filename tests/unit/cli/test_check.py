@@ -94,6 +94,7 @@ def test_urls_that_cannot_work_are_told_each_in_its_row(capsys: pytest.CaptureFi
 
     told = rows(capsys)
     assert "'sqs://' is of no kind that is served" in told["broker"]
+    assert "a URL of redis, rediss, redis+socket, amqp or amqps such as" in told["broker"]
     assert "FAILED" in told["backend"] and "secret" not in told["backend"]
     assert "ok" in told["paths"]
 

@@ -64,7 +64,10 @@ def test_flag_environment_and_file_make_one_pool_key_by_key(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[pools.video]\nsize = 1\n", r"pool 'video' has no queues; name them: --pool video:queues=A,B"),
+        (
+            "[pools.video]\nsize = 1\n",
+            r"no queues; name them: queues = \[...\] in \[pools.video\], or --pool video:queues=A,B",
+        ),
         ("[pools.video]\n", "pool 'video' has no queues"),
         ("[pools.video]\nqueues = []\n", "pool 'video' has no queues"),
         (
