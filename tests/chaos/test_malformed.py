@@ -13,11 +13,12 @@ import pytest
 from kombu import Connection
 
 from tests.chaos.bed import QUEUE, Bed
-from tests.chaos.nonsense import Bad, Nonsense, deep
+from tests.chaos.nonsense import BIG_IN_A_FRAME, Bad, Nonsense, deep
 from tests.support.brokers import RedisServer
 from tests.support.eventually import eventually
 from workerd.protocol.dead import letter_of, open_entry, without_marks
 from workerd.source.amqp.header_frames import MOST_KEPT, UNREAD
+from workerd.source.amqp.wrapping import unwrapped
 
 MANY = 300
 
@@ -78,8 +79,9 @@ def dead_letters(bed: Bed) -> Letters:
         channel.auto_decode = False
         while (got := channel.basic_get(f"{QUEUE}.dead", no_ack=True)) is not None:
             letter = letter_of(got.headers, "?")
-            body, headers = got.body or b"", without_marks(got.headers)
-            key: Any = (body, got.properties.get("message_id"), repr(headers))
+            whole = unwrapped(got)
+            body, headers = whole.body or b"", without_marks(whole.headers)
+            key: Any = (body, whole.properties.get("message_id"), repr(headers))
             if UNREAD in headers:
                 kept = headers[UNREAD]  # text to who reads it, if it happens to be UTF-8
                 key = (body, kept.encode("utf-8", "surrogatepass") if isinstance(kept, str) else kept)
@@ -106,3 +108,25 @@ def fate(bed: Bed, bad: Bad, letters: Letters) -> str:
     meta = json.loads(stored)
     assert meta["status"] == "FAILURE" and meta["result"]["exc_type"], meta
     return "failure"
+
+
+@pytest.mark.parametrize("server", ["rabbitmq"], indirect=True)
+def test_headers_that_fill_their_frame_hold_up_no_dead_letter(bed: Bed) -> None:
+    """The letter finds no room among them; a broker ends every connection over a frame that is too large."""
+    node = bed.add()
+    full = {"task": "ledger.gone", "id": "bad-1", "tenant": "x" * BIG_IN_A_FRAME}
+    publish(bed, [Bad(1, "full", full), Bad(2, "small", {"task": "ledger.gone", "id": "bad-2"})])
+    eventually(lambda: node.status["tasks"]["put_aside"] == 2)
+    eventually(lambda: node.at_rest)
+
+    def dead(*words: str) -> Any:
+        done = node.daemon.run("dead", *words, env={"WORKERD_BROKER": bed.server.url})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert {letter["id"] for letter in json.loads(dead("list", "--json"))} == {"bad-1", "bad-2"}
+    assert "unregistered task ledger.gone" in dead("show", "bad-1")
+    dead("requeue", "--all")
+    eventually(lambda: node.status["tasks"]["put_aside"] == 4)
+    eventually(lambda: node.at_rest)
+    assert {key[1] for key in dead_letters(bed)} == {"bad-1", "bad-2"}

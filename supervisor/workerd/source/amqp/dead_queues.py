@@ -22,10 +22,14 @@ from workerd.protocol.dead import REQUEUED, Letter, letter_of, without_marks
 from workerd.protocol.message import MalformedError, Message, message_from_amqp
 from workerd.source.amqp.publisher import NOT_KEPT
 from workerd.source.amqp.queues import declare_task_queue, is_classic
+from workerd.source.amqp.wrapping import fits, unwrapped
 from workerd.source.dead_queues import TIMEOUT, DeadLetter, Wanted
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
+
+SPARE = 2000
+"""Bytes of a frame for the properties beside the headers: eight of them are texts of 255 bytes at most."""
 
 
 class AmqpDeadQueues:
@@ -99,8 +103,11 @@ class _Pass:
 
     def move(self, queue: str) -> None:
         """The one that was read last goes to ``queue``, as a new message."""
-        headers = {**without_marks(self._taken.headers or {}), REQUEUED: str(uuid4())}
-        self._copy(queue, headers)
+        original = unwrapped(self._taken)
+        headers = without_marks(original.headers or {})
+        marked = {**headers, REQUEUED: str(uuid4())}
+        room = fits(Content(b"", application_headers=marked), self._channel.connection.frame_max - SPARE)
+        self._copy(queue, marked if room else headers, original)
 
     def finish(self) -> None:
         """Also what was not read keeps its place."""
@@ -115,13 +122,13 @@ class _Pass:
 
     def _stay(self) -> None:
         if self._taken is not None and not self._classic:
-            self._copy(f"{self._queue}.dead", self._taken.headers or {})
+            self._copy(f"{self._queue}.dead", self._taken.headers or {}, self._taken)
 
-    def _copy(self, queue: str, headers: dict[str, Any]) -> None:
-        """Publish what was taken to ``queue``; once the broker has confirmed that, acknowledge it."""
+    def _copy(self, queue: str, headers: dict[str, Any], message: Any) -> None:
+        """Publish ``message`` for what was taken; once the broker has confirmed that, acknowledge it."""
         taken, self._taken, self._returned = self._taken, None, False
-        properties = {key: value for key, value in taken.properties.items() if key not in NOT_KEPT}
-        content = Content(taken.body, application_headers=headers, **properties)
+        properties = {key: value for key, value in message.properties.items() if key not in NOT_KEPT}
+        content = Content(message.body, application_headers=headers, **properties)
         try:
             self._channel.basic_publish_confirm(
                 content, "", queue, mandatory=True, timeout=TIMEOUT, confirm_timeout=TIMEOUT
@@ -144,17 +151,17 @@ class _Pass:
 
 
 def _read(queue: str, taken: Any) -> DeadLetter:
-    headers, body = taken.headers or {}, taken.body or b""
     try:
-        letter = letter_of(headers, queue)
+        letter = letter_of(taken.headers or {}, queue)
     except MalformedError as exc:
         letter = Letter(reason=f"no letter: {exc}", queue=queue, time=0.0)
-    own = without_marks(headers)
-    properties = {key: value for key, value in taken.properties.items() if key != "application_headers"}
+    message = unwrapped(taken)
+    own, body = without_marks(message.headers or {}), message.body or b""
+    properties = {key: value for key, value in message.properties.items() if key != "application_headers"}
     try:
-        message: Message | None = message_from_amqp(
+        read: Message | None = message_from_amqp(
             properties, own, body, exchange="", routing_key=letter.queue, redelivered=False
         )
     except MalformedError:
-        message = None
-    return DeadLetter(letter, queue, body if isinstance(body, bytes) else body.encode(), own, message)
+        read = None
+    return DeadLetter(letter, queue, body if isinstance(body, bytes) else body.encode(), own, read)

@@ -15,9 +15,10 @@ from uuid import uuid4
 
 from workerd.protocol.dead import REQUEUED
 from workerd.protocol.rewriting import DEATHS
-from workerd.source.amqp.publisher import Route, dead_message
+from workerd.source.amqp.publisher import Route, marked_message
 from workerd.source.amqp.queues import declare_task_queue
 from workerd.source.amqp.topology import way, without_traces
+from workerd.source.amqp.wrapping import fits
 
 if TYPE_CHECKING:
     from amqp.basic_message import Message
@@ -53,6 +54,8 @@ class Parking:
 def parked_message(message: Message, delivery: Delivery) -> Message:
     """The copy that waits: never taken for the original, nor for another copy of it."""
     marks = {REQUEUED: str(uuid4())} | ({DEATHS: delivery.deaths} if delivery.counted else {})
-    copy = dead_message(message, marks)
+    copy = marked_message(message, marks)
     copy.properties["application_headers"] = without_traces(copy.properties["application_headers"])
+    if not fits(copy):
+        copy.properties["application_headers"] = without_traces(message.headers or {})
     return copy

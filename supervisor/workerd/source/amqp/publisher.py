@@ -22,6 +22,7 @@ from amqp.basic_message import Message
 
 from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.wrapping import fits, wrapped
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
@@ -229,17 +230,26 @@ class Publisher:
         self._ask()
 
 
-def dead_message(message: Message, marks: dict[str, Any]) -> Message:
+def dead_message(message: Message, marks: dict[str, Any], frame: int) -> Message:
+    """The message with the same body and properties, and ``marks`` among its headers; wrapped whole where
+    they do not fit into a ``frame`` together."""
+    copy = marked_message(message, marks)
+    return copy if fits(copy, frame) else wrapped(message, marks)
+
+
+def returned_message(message: Message, deaths: int, frame: int) -> Message:
+    """The message as it is given back when it has caused ``deaths``; without them where there is no room."""
+    expires = {"expiration": message.properties["expiration"]} if "expiration" in message.properties else {}
+    copy = marked_message(message, {DEATHS: deaths, "redelivered": True})
+    if not fits(copy, frame):
+        copy = marked_message(message, {})
+    copy.properties.update(expires)
+    return copy
+
+
+def marked_message(message: Message, marks: dict[str, Any]) -> Message:
     """The message with the same body and properties, and ``marks`` among its headers."""
     properties = {key: value for key, value in message.properties.items() if key not in NOT_KEPT}
     headers = {**(message.headers or {}), **marks}
     properties["delivery_mode"] = 2
     return Message(message.body, application_headers=headers, **properties)
-
-
-def returned_message(message: Message, deaths: int) -> Message:
-    """The message as it is given back when it has caused ``deaths``."""
-    expires = {"expiration": message.properties["expiration"]} if "expiration" in message.properties else {}
-    copy = dead_message(message, {DEATHS: deaths, "redelivered": True})
-    copy.properties.update(expires)
-    return copy

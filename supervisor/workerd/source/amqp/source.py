@@ -125,14 +125,19 @@ class AmqpSource:
         for delivery in deliveries:
             # A nack cannot change a header, so the count travels in a copy.
             if delivery.counted or delivery.adopted:
-                change = partial(returned_message, deaths=delivery.deaths)
+                change = partial(returned_message, deaths=delivery.deaths, frame=self._frame)
                 self._copy(delivery, delivery.queue, declare_task_queue, change)
         self._finish(deliveries, then)
 
     def put_aside(self, delivery: Delivery, letter: Letter, then: Done | None = None) -> None:
-        change = partial(dead_message, marks=marks_of(letter))
+        change = partial(dead_message, marks=marks_of(letter), frame=self._frame)
         self._copy(delivery, f"{delivery.queue}.dead", declare_dead_queue, change)
         self._finish([delivery], then)
+
+    @property
+    def _frame(self) -> int:
+        connection: Any = self._connection  # kombu's own types are incomplete
+        return int(connection.connection.frame_max or 0)
 
     @property
     def parked(self) -> int:
