@@ -14,7 +14,8 @@ from workerd.cli.clientapp import NO_APP, client_app
 from workerd.cli.common import Common, common_options, example
 from workerd.cli.outcome import TIMEOUT, print_outcome
 from workerd.cli.settings import Duration, Word
-from workerd.errors import UsageError
+from workerd.errors import ConfigError, UsageError
+from workerd.transport.urls import NO_BACKEND
 
 if TYPE_CHECKING:
     from workerd.app import App
@@ -57,6 +58,11 @@ def command(common: Common, task: str, positional: str, named: str, wait: bool, 
     options["expires"] = _expiry(options["expires"])
     given = {key: value for key, value in options.items() if value is not None}
     with client_app(common) as app:
+        if wait and app.backend_url().rstrip("/:") in NO_BACKEND:
+            raise ConfigError(
+                "nothing is sent: --wait needs a result backend, and there is none",
+                "leave out --wait, or name one: --backend redis://localhost/1",
+            )
         result = _send(app, task, args, kwargs, given)
         click.echo(result.id)
         return print_outcome(result, timeout, traceback=False) if wait else 0

@@ -45,6 +45,9 @@ class FakeApp:
     def __exit__(self, *exc_info: object) -> None:
         pass
 
+    def backend_url(self) -> str:
+        return "redis://h/1"
+
     def send_task(self, *call: Any, **options: Any) -> FakeResult:
         self.sent.append((*call, options))
         return self.result
@@ -70,6 +73,16 @@ def test_a_call_is_sent_with_its_options_and_its_id_printed(
     options = {"countdown": 60.0, "queue": "q", "priority": 3, "expires": 7200.0}
     assert app.sent == [("proj.add", [2, 3], {"a": None}, options)]
     assert capsys.readouterr().out == "id-1\n"
+
+
+def test_a_result_that_nobody_will_keep_is_not_waited_for_after_a_call(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Nothing listens there: a call that is sent all the same would end with 69.
+    assert main(["call", "proj.add", "--broker", "redis://127.0.0.1:1/0", "--wait"]) == 78
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("workerd: nothing is sent: --wait needs a result backend, and there is none;")
 
 
 def test_times_may_be_iso(app: FakeApp) -> None:
