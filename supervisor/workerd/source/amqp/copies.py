@@ -14,7 +14,8 @@ from workerd.source.amqp.group import Tag
 
 if TYPE_CHECKING:
     from workerd.source.amqp.group import Group
-    from workerd.source.amqp.publisher import Declare, Publisher, Route
+    from workerd.source.amqp.outgoing import Declare, Route
+    from workerd.source.amqp.publisher import Publisher
     from workerd.source.base import Done
 
 

@@ -2,31 +2,36 @@
 
 The publisher has a connection of its own: RabbitMQ stops reading from connections that publish when it is
 short of memory or disk, and acknowledgements must not wait behind that.  It is opened with the first
-message, tried again by timers, and a message that was not confirmed is published again.
+message, once the broker has answered over the link that there is, and tried again by timers.  A message that
+was not confirmed is published again; one whose queue the broker refuses holds up no others.
 
 Units:  seconds.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amqp import spec
 from amqp.basic_message import Message
+from amqp.exceptions import ChannelError
 
 from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.outgoing import Apart, Copy, Declare, Route
 from workerd.source.amqp.wrapping import fits, wrapped
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
+
+logger = logging.getLogger(__name__)
 
 WINDOW, WINDOW_BYTES = 500, 64 * 1024
 """Copies that are sent and not confirmed: with more, a slow broker leaves us in the middle of a write."""
@@ -36,57 +41,35 @@ SILENCE = 30_000
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 4.0
+TOLD = 4
+"""Failures in a row that are told: a broker that goes away is told by the link that consumes."""
+
 NOT_KEPT = ("application_headers", "expiration", "user_id")
 """Headers are merged; a dead message must not expire; RabbitMQ takes no user_id but the connection's."""
 
 
-Declare = Callable[[Any, str], object]
-"""Makes sure that a queue exists, given the connection and the queue's name."""
+class Publisher:
+    """Confirmed publishing over a second connection to the broker of ``connection``.
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Another way than the default exchange to the queue.
-
-    Nothing is declared for it, and a message that takes it is not published again when the broker does not
-    confirm it, or does not know where to: ``refused`` is told.
+    ``pulse`` calls what it is given once the broker has answered something, or never if it is gone.
     """
 
-    exchange: str
-    key: str
-    refused: Callable[[], object]
-
-
-@dataclass(slots=True, eq=False)
-class _Copy:
-    queue: str
-    declare: Declare
-    message: Message
-    then: Callable[[], object]
-    route: Route | None = None
-    returned: bool = False
-
-    @property
-    def where(self) -> tuple[str, str]:
-        """Exchange and routing key."""
-        return ("", self.queue) if self.route is None else (self.route.exchange, self.route.key)
-
-
-class Publisher:
-    """Confirmed publishing over a second connection to the broker of ``connection``."""
-
-    def __init__(self, connection: Connection, loop: Loop) -> None:
+    def __init__(
+        self, connection: Connection, loop: Loop, pulse: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._broker: Any = connection  # kombu's own types are incomplete
-        self._loop = loop
-        self._waiting: deque[_Copy] = deque()
-        self._unconfirmed: dict[int, _Copy] = {}  # by the number of the publish on its channel
+        self._loop, self._pulse = loop, pulse
+        self._waiting: deque[Copy] = deque()
+        self._apart = Apart(loop, self._try_refused)
+        self._unconfirmed: dict[int, Copy] = {}  # by the number of the publish on its channel
         self._declared: set[str] = set()
         self._connection: Any = None
         self._link: AmqpLink | None = None
         self._channel: Any = None
         self._published = self._failures = 0
-        self._asked = self._blocked = self._closed = False
+        self._asked = self._blocked = self._closed = self._feeling = False
         self._retry: Cancelable | None = None
+        self._told = False  # that nothing can be published
 
     def publish(
         self,
@@ -97,12 +80,13 @@ class Publisher:
         route: Route | None = None,
     ) -> None:
         """Publish to ``queue``; ``then`` is called once the broker has confirmed it."""
-        self._waiting.append(_Copy(queue, declare, message, then, route))
+        self._waiting.append(Copy(queue, declare, message, then, route))
         self._ask()
 
     def close(self, *, lost: bool = False) -> None:
         """Leave; what is not confirmed stays where it came from.  ``lost``: do not wait for a last word."""
         self._closed = True
+        self._apart.stop()
         if self._retry is not None:
             self._retry.cancel()
         if self._link is not None:
@@ -121,28 +105,57 @@ class Publisher:
         self._asked, self._retry = False, None
         if self._closed or self._blocked or not self._waiting:
             return
-        if self._link is None:
-            try:
-                self._connect()
-            except LINK_ERRORS:
-                self._lost()
-                return
+        if self._link is not None:
+            self._send_all()
+        elif not self._feeling:
+            self._feeling = True
+            self._pulse(self._answered)
+
+    def _answered(self) -> None:
+        """The broker has: to connect is not to wait for one that is frozen."""
+        self._feeling = False
+        if self._closed or self._link is not None:
+            return
+        try:
+            self._connect()
+        except LINK_ERRORS as exc:
+            self._lost(str(exc) or repr(exc))
+        else:
+            self._send_all()
+
+    def _send_all(self) -> None:
         assert self._link is not None
         with self._link.guarded():
             while self._waiting and not self._blocked and self._has_room():
-                self._declare(self._waiting[0])
-                self._send(self._waiting.popleft())
+                if self._declare(self._waiting[0]):
+                    self._send(self._waiting.popleft())
 
     def _has_room(self) -> bool:
         flying = self._unconfirmed.values()
         return len(flying) < WINDOW and sum(len(copy.message.body) for copy in flying) < WINDOW_BYTES
 
-    def _declare(self, copy: _Copy) -> None:
-        if copy.route is None and copy.queue not in self._declared:
+    def _declare(self, copy: Copy) -> bool:
+        """False when the broker refuses the queue: all that is for it waits apart."""
+        if copy.route is not None or copy.queue in self._declared:
+            return True
+        try:
             copy.declare(self._connection, copy.queue)
-            self._declared.add(copy.queue)
+        except ChannelError as exc:  # it has closed the channel of this question alone
+            self._set_apart(copy.queue, str(exc))
+            return False
+        self._declared.add(copy.queue)
+        return True
 
-    def _send(self, copy: _Copy) -> None:
+    def _set_apart(self, queue: str, reason: str) -> None:
+        theirs = [copy for copy in self._waiting if copy.is_for(queue)]
+        self._waiting = deque(copy for copy in self._waiting if not copy.is_for(queue))
+        self._apart.put(queue, theirs, reason)
+
+    def _try_refused(self, copies: list[Copy]) -> None:
+        self._waiting.extend(copies)
+        self._ask()
+
+    def _send(self, copy: Copy) -> None:
         copy.returned = False
         self._published += 1
         self._unconfirmed[self._published] = copy
@@ -155,28 +168,41 @@ class Publisher:
             if copy.returned:
                 self._again([copy])
             else:
-                self._failures = 0
+                self._taken(copy)
                 copy.then()
         if self._waiting:
             self._ask()
 
+    def _taken(self, copy: Copy) -> None:
+        self._failures = 0
+        if copy.route is None:
+            self._apart.taken(copy.queue)
+        if self._told:
+            self._told = False
+            logger.info("Messages that leave for another queue are published again")
+
     def _refused(self, number: int, multiple: bool) -> None:
-        self._again(self._take(number, multiple))
-        self._try_later()
+        for copy in self._take(number, multiple):
+            if copy.route is None:
+                self._apart.put(
+                    copy.queue, [copy], "the broker refuses it, as it does when the queue is full"
+                )
+            else:
+                self._again([copy])
 
     def _returned(self, _error: Exception, exchange: str, key: str, _message: Any) -> None:
         self._declared.discard(key)
         for copy in self._unconfirmed.values():
             copy.returned = copy.returned or copy.where == (exchange, key)
 
-    def _again(self, copies: Iterable[_Copy]) -> None:
+    def _again(self, copies: Iterable[Copy]) -> None:
         for copy in copies:
             if copy.route is None:
                 self._waiting.append(copy)
             else:
                 self._loop.call_soon(copy.route.refused)
 
-    def _take(self, number: int, multiple: bool) -> list[_Copy]:
+    def _take(self, number: int, multiple: bool) -> list[Copy]:
         numbers = [n for n in self._unconfirmed if n <= number] if multiple else [number]
         return [self._unconfirmed.pop(n) for n in numbers if n in self._unconfirmed]
 
@@ -199,7 +225,7 @@ class Publisher:
         self._channel.events["basic_nack"].add(self._refused)
         self._channel.events["basic_return"].add(self._returned)
 
-    def _lost(self, _reason: str = "") -> None:
+    def _lost(self, reason: str) -> None:
         self._hang_up()
         copies = [*self._unconfirmed.values(), *self._waiting]
         self._unconfirmed.clear()
@@ -208,6 +234,9 @@ class Publisher:
         self._declared.clear()
         self._published, self._blocked = 0, False
         self._try_later()
+        if self._failures == TOLD:
+            self._told = True
+            logger.error("Messages that leave for another queue wait: %s; trying again", reason)
 
     def _try_later(self) -> None:
         if self._retry is None and not self._closed:

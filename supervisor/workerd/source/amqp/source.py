@@ -30,8 +30,10 @@ from workerd.source.amqp.gauge import Gauge
 from workerd.source.amqp.group import PATIENCE
 from workerd.source.amqp.groups import Groups
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.outgoing import Declare
 from workerd.source.amqp.parking import Parking
-from workerd.source.amqp.publisher import Declare, Publisher, dead_message, returned_message
+from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
+from workerd.source.amqp.pulse import Pulse
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
 from workerd.source.amqp.reading import content_of, delivery_of
 from workerd.source.base import Counted, Delivery, Done
@@ -52,7 +54,7 @@ class AmqpSource:
     ) -> None:
         self._zone, self._clock = zone, clock or SystemClock()
         self._connection, self._loop = connection, loop
-        self._publisher = Publisher(connection, loop)
+        self._publisher = Publisher(connection, loop, self._feel_pulse)
         self._copies = Copies(self._publisher, self._ask)
         self._delays = Delays(loop, self._guarded)
         self._parking = Parking(self._delays, self._copies, self._clock)
@@ -61,6 +63,7 @@ class AmqpSource:
         self._cancellations = Cancellations(loop, self._groups.revive)
         self._link: AmqpLink | None = None
         self._gauge: Gauge | None = None
+        self._pulse: Pulse | None = None
         self._asked = self._closed = False
         self._patience: Cancelable | None = None
 
@@ -81,6 +84,7 @@ class AmqpSource:
         connection: Any = self._connection
         self._link = AmqpLink(connection.connection, self._loop, self._lost)
         self._link.start()
+        self._pulse = Pulse(connection.connection)
         self._delays.start(connection.connection)
         for name, queues in groups.items():
             self._groups.open(name)
@@ -193,6 +197,12 @@ class AmqpSource:
         if self._gauge is not None:
             with suppress(*LINK_ERRORS):
                 self._gauge.close()
+
+    def _feel_pulse(self, then: Done) -> None:
+        """``then`` once the broker has answered."""
+        if self._pulse is not None:
+            # Not from inside the link's read, as above.
+            self._guarded(partial(self._pulse.ask, partial(self._loop.call_soon, then)))
 
     # -- queues --------------------------------------------------------------------------------
 
