@@ -12,10 +12,11 @@ Units:  seconds of the monotonic clock; counts of jobs.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from workerd_pool.alarm import Alarm
+from workerd_pool.backlog import Backlog
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Job, Listener
 from workerd_pool.deadlines import NEVER
@@ -45,7 +46,7 @@ class Dispatcher:
         self._standby = Standby()
         self.silence = Silence(self)
         self._holders: dict[int, ChildHandle] = {}
-        self._backlog: deque[Job] = deque()  # taken, and at no child right now
+        self._backlog = Backlog(listener)
 
     # -- the host's side
 
@@ -66,12 +67,11 @@ class Dispatcher:
         if job.id in self._holders:
             raise ValueError(f"job {job.id} is in the pool already")
         if not self._place(job):
-            self._backlog.append(job)
+            self._backlog.jobs.append(job)
 
     def take_back(self) -> list[Job]:
         """Every job that no child has read; they are the host's again."""
-        taken = list(self._backlog)
-        self._backlog.clear()
+        taken = self._backlog.empty()
         for child in [
             child for child in set(self._holders.values()) if len(child.jobs) > (child.current is not None)
         ]:
@@ -130,7 +130,7 @@ class Dispatcher:
     def release(self, child: ChildHandle) -> None:
         """This child leaves: what it has not read goes to others."""
         self.remove(child)
-        self._backlog.extendleft(reversed(self._unload(child)))
+        self._backlog.put_first(self._unload(child))
 
     def make_way(self, child: ChildHandle) -> None:
         """This child's job will be interrupted: what waits behind it goes to others."""
@@ -141,13 +141,11 @@ class Dispatcher:
 
     def waiting(self, job_id: int) -> Job | None:
         """This job, if it is at no child."""
-        return next((job for job in self._backlog if job.id == job_id), None)
+        return self._backlog.find(job_id)
 
     def give_up(self, job_id: int) -> None:
         """If this job is at no child it is the host's again."""
-        if (job := self.waiting(job_id)) is not None:
-            self._backlog.remove(job)
-            tell(self._listener.on_returned, job)
+        self._backlog.give_up(job_id)
 
     def bury(self, child: ChildHandle, death: Death) -> None:
         """This child is dead and all it wrote was read: tell what became of its jobs."""
@@ -166,14 +164,13 @@ class Dispatcher:
 
     def return_backlog(self) -> None:
         """The pool takes leave: what is at no child is the host's again."""
-        while self._backlog:
-            tell(self._listener.on_returned, self._backlog.popleft())
+        self._backlog.give_up_all()
 
     def settle(self) -> None:
         """After a batch of events: use the room there is, then tell the host if some is left."""
         try:
-            while self._backlog and self._place(self._backlog[0]):
-                self._backlog.popleft()
+            while self._backlog and self._place(self._backlog.jobs[0]):
+                self._backlog.jobs.popleft()
         except (OSError, MemoryError) as exc:  # large ones travel in memory of their own
             logger.error("A job cannot be given to a child now: %r", exc)
             if self.alarm is not None:

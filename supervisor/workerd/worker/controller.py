@@ -30,6 +30,7 @@ from workerd.worker.life.stop_time import StopTime
 from workerd.worker.log import logs
 from workerd.worker.pool.memory import MemoryKeeper
 from workerd.worker.pool.reloads import Reloads
+from workerd.worker.timer import LateTimer
 
 if TYPE_CHECKING:
     from workerd.app import App
@@ -107,7 +108,7 @@ class WorkController:
         self.reloads = Reloads(self._started, self._reload_ended, self._first_generation_failed)
         self.dispatcher = Dispatcher(
             clock=self.clock,
-            timer=_LateTimer(self),
+            timer=LateTimer(self),
             hostname=self.hostname,
             max_crashes=config.max_crashes,
             horizon=config.eta_horizon,
@@ -286,16 +287,6 @@ def blaming_steps() -> Iterator[None]:
     except Exception as exc:
         where = "; ".join(getattr(exc, "__notes__", ())) or "raised by a step"
         raise StepError(f"{exc!r} {where}", "mend the step; -l debug shows the traceback") from exc
-
-
-class _LateTimer:
-    """The worker's timer, which the Timer step makes after the dispatcher."""
-
-    def __init__(self, worker: WorkController) -> None:
-        self._worker = worker
-
-    def call_after(self, *args: Any, **kwargs: Any) -> Any:
-        return self._worker.timer.call_after(*args, **kwargs)
 
 
 __all__ = ["STEPS", "WorkController"]

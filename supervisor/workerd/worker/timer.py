@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 # Below this length a heap is not worth cleaning.
 COMPACT_AT = 64
@@ -169,3 +169,19 @@ class Timer:
             self._compact_at = max(COMPACT_AT, 2 * len(self._heap))
         heapq.heappush(self._heap, (when, priority, next(self._numbers), entry))
         return entry
+
+
+class HasTimer(Protocol):
+    """Whoever has one some day."""
+
+    timer: Any
+
+
+class LateTimer:
+    """The timer of ``owner``, for those who are there before it is made."""
+
+    def __init__(self, owner: HasTimer) -> None:
+        self._owner = owner
+
+    def call_after(self, *args: Any, **kwargs: Any) -> Any:
+        return self._owner.timer.call_after(*args, **kwargs)

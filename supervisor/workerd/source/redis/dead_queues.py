@@ -15,8 +15,9 @@ from workerd.protocol.dead import Letter, open_entry
 from workerd.protocol.message import MalformedError, Message, message_from_redis
 from workerd.protocol.rewriting import sent_anew
 from workerd.source.dead_queues import TIMEOUT, DeadLetter, Wanted
+from workerd.source.redis.dead_scripts import PURGE, REQUEUE
 from workerd.source.redis.keys import Keys
-from workerd.source.redis.scripts import PURGE, REQUEUE, Script
+from workerd.source.redis.scripts import Script
 from workerd.transport.address import RedisAddress
 from workerd.transport.opening import open_blocking
 
