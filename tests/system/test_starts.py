@@ -100,6 +100,7 @@ def test_a_boot_that_cannot_end_can_be_stopped(make: Make, short_dir: Path, verb
     eventually(lambda: daemon.logged(r"degraded"))
     assert daemon.run("stop", *(["--now"] if verb == "--now" else [])).returncode == 0
     assert daemon.wait() == 0
+    assert not daemon.logged("healthy again")
 
 
 def test_threads_that_the_import_starts_are_named_and_live_in_every_child(

@@ -16,15 +16,13 @@ from workerd.delivery import TaskOptions
 from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
 from workerd.errors import UsageError, WorkerdError
 from workerd.worker.life.dry_start import DryStart
-from workerd.worker.life.lifecycle import Event, State
+from workerd.worker.life.lifecycle import UP, Event
 from workerd.worker.status import in_words, leaver, said, status
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
 
 logger = logging.getLogger(__name__)
-
-UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
 
 
 class OperatorDesk:

@@ -18,7 +18,7 @@ from workerd.config.model import MAX_SLOTS
 from workerd.errors import ExitCode, WorkerdError
 from workerd.worker.consumer.link import LinkState
 from workerd.worker.life import commands as do
-from workerd.worker.life.lifecycle import Event, State
+from workerd.worker.life.lifecycle import UP, Event, State
 from workerd.worker.life.stop_time import Part
 from workerd.worker.log import logs
 from workerd.worker.pool.step import recipe
@@ -34,7 +34,6 @@ PATIENCE = 5.0
 """Seconds for killed children to be gone, when nothing else limits them."""
 
 STOPPING = "the daemon is stopping"
-UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
 
 
 class Conductor:

@@ -62,6 +62,10 @@ class State(Enum):
     STOPPED = "stopped"
 
 
+UP = frozenset({State.BOOTING, State.RUNNING, State.RELOADING})
+"""No stop has begun."""
+
+
 class Event(Enum):
     """What has happened."""
 

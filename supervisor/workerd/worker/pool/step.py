@@ -19,7 +19,7 @@ from workerd.bootsteps import StartStopStep
 from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError, WorkerdError
-from workerd.worker.life.lifecycle import Event
+from workerd.worker.life.lifecycle import UP, Event
 from workerd.worker.life.stop_time import Part
 from workerd.worker.pool.output import log_line
 from workerd.worker.pool.pools import Pools
@@ -159,7 +159,9 @@ class Listener:
         """Children die faster than the restart budget allows; None when that is over."""
         self.worker.pools[self.name].degraded = reason
         if reason is None:
-            logger.info("Pool %s is healthy again", self.name)
+            # What a stop has emptied is not healed.
+            if self.worker.state in UP:
+                logger.info("Pool %s is healthy again", self.name)
             return
         logger.error("Pool %s is degraded: %s", self.name, reason)
         if not self.worker.reloads.up:
