@@ -55,7 +55,7 @@ class Checks:
         sources = [layer.source for layer in layers if layer.values]
         name = self._config.name
         self.blind = False
-        return f"name {name}, from {', '.join(sources) or 'defaults'}"
+        return f"of the daemon {name!r}; read from {', '.join(sources) or 'nothing: all defaults'}"
 
     def app(self) -> str:
         """The app can be imported, if one is named, and goes with the settings."""

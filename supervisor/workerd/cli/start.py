@@ -41,7 +41,9 @@ def limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @limit_options
 @click.option("--drain-timeout", type=Duration(), help="Longest drain at a stop.  [default: 10m]")
 @click.option("--watch", is_flag=True, help="Reload when the app's own files change.  [extra: dev]")
-@click.option("--dry", is_flag=True, help="Read and check everything as for a start, and start nothing.")
+@click.option(
+    "--dry", is_flag=True, help="Read all as for a start, and start nothing; silent when it is well."
+)
 def command(common: Common, drain_timeout: float | None, watch: bool, dry: bool, **limits: str | None) -> int:
     """Run a daemon in the foreground.
 
