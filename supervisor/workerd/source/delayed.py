@@ -46,7 +46,9 @@ class DelayedMessages(Protocol):
         """The daemons that are up, as far as the broker knows them."""
 
     def flush(self) -> int:
-        """Send all of them to their queues now; return how many.  They keep their ETA."""
+        """Send all of them to their queues now; return how many.  They keep their ETA.
+
+        Errors: WorkerdError when some cannot be sent, and stay."""
 
     def close(self) -> None:
         """Leave the broker."""

@@ -11,9 +11,12 @@ import redis
 from tests.process.source.conftest import MakeNode
 from tests.process.source.node import GROUP, Node, envelope, ids_of
 from tests.support.brokers import RedisServer
+from workerd.errors import WorkerdError
 from workerd.source import Delivery
 from workerd.source.redis.delayed import split_delayed
+from workerd.source.redis.delayed_messages import RedisDelayedMessages
 from workerd.source.redis.keys import Keys
+from workerd.transport.address import address_of_url
 
 DELAYED = "workerd:delayed"
 
@@ -226,3 +229,19 @@ def test_a_user_who_may_not_ask_for_the_time_keeps_its_messages_and_its_link(
         assert not ours.lost
     finally:
         client.execute_command("ACL", "DELUSER", "poor")
+
+
+def test_a_flush_tells_what_it_could_not_send(node: MakeNode, client: redis.Redis, redis_url: str) -> None:
+    ours = node(redis_url).start()
+    parked(client, ours, "a", "b", "c")
+    messages = RedisDelayedMessages(address_of_url(redis_url), Keys())
+    try:
+        client.set("q", "no list")
+        with pytest.raises(WorkerdError, match=r"^0 sent to their queues, 3 stay: .*WRONGTYPE"):
+            messages.flush()
+        client.delete("q")
+        assert messages.flush() == 3
+        assert ids_of(client.lrange("q", 0, -1)) == ["a", "b", "c"]
+        assert messages.flush() == 0
+    finally:
+        messages.close()

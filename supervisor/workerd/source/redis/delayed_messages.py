@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from workerd.errors import WorkerdError
 from workerd.protocol.message import MalformedError, Message, message_from_redis
 from workerd.source.dead_queues import TIMEOUT
 from workerd.source.delayed import Waiting
@@ -49,9 +50,17 @@ class RedisDelayedMessages:
         return [name for name in owners if self._call("EXISTS", self._keys.lease(name))]
 
     def flush(self) -> int:
-        total = 0
-        while moved := self._call("EVAL", MOVE.text, 1, self._keys.delayed, MOST, PATIENCE, "all")[0]:
-            total += int(moved)
+        # No more than there are now: daemons that are up put back what is sent, and that would have no end.
+        most, total, moved, left, problem = int(self._call("ZCARD", self._keys.delayed)), 0, 1, 0, b""
+        while moved and total < most:
+            words = ("EVAL", MOVE.text, 1, self._keys.delayed, min(MOST, most - total), PATIENCE, "all")
+            moved, left, _now, _next, problem = self._call(*words)
+            total += moved
+        if problem:
+            raise WorkerdError(
+                f"{total} sent to their queues, {left} stay: {problem.decode(errors='replace')}",
+                "see with `workerd delayed list` for which queues; mend their lists, and flush again",
+            )
         return total
 
     def close(self) -> None:
