@@ -57,16 +57,15 @@ class Publishes:
             return
         if request.taken:
             # It waits in its queue again, or will when the node that took it over has an accident too.
-            self._remembered[publish] = (now + REMEMBER, verdict)
+            self._remember(publish, verdict, now)
         else:
             self._fresh.append((now, publish, verdict))
 
     def link_lost(self, now: float) -> None:
         """What was settled just now may not have outlived the broker."""
-        self._remembered = {key: kept for key, kept in self._remembered.items() if kept[0] > now}
         for settled, publish, verdict in self._fresh:
             if settled >= now - FRESH:
-                self._remembered[publish] = (now + REMEMBER, verdict)
+                self._remember(publish, verdict, now)
         self._fresh.clear()
 
     def find(self, tag: str, queue: str, now: float) -> Request | Verdict | None:
@@ -75,3 +74,9 @@ class Publishes:
             return request
         forget_at, verdict = self._remembered.pop((tag, queue), (0.0, None))
         return verdict if forget_at > now else None
+
+    def _remember(self, publish: Publish, verdict: Verdict, now: float) -> None:
+        while self._remembered and next(iter(self._remembered.values()))[0] <= now:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered.pop(publish, None)  # so that the oldest stay the first
+        self._remembered[publish] = (now + REMEMBER, verdict)

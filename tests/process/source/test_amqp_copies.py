@@ -12,7 +12,7 @@ from tests.process.source.amqp_client import Client
 from tests.process.source.conftest import MakeNode
 from tests.process.source.node import letter
 from tests.support.proxy import Proxy
-from workerd.source.amqp.outgoing import RETRY
+from workerd.source.apart import RETRY
 
 
 @pytest.fixture

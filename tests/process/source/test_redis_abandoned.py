@@ -153,6 +153,19 @@ def test_what_has_no_place_to_go_stays_and_is_told_once(
     assert caplog.text.count(words) == caplog.text.count(tag) == 1
 
 
+def test_what_had_no_place_to_go_goes_there_once_there_is_one(ours: Node, client: redis.Redis) -> None:
+    tag = hold(client, envelope("a"), "news", "exchange")
+    looked(ours)
+    assert client.hkeys("unacked") == [tag.encode()]
+    client.sadd(Keys().table("exchange"), "\x06\x16".join(("news", "", "q")))
+    looked(ours)  # so soon it is not looked at again
+    assert client.hkeys("unacked") == [tag.encode()]
+    theirs = ours.source._others.abandoned  # type: ignore[attr-defined]
+    theirs._left_until -= abandoned.LEFT
+    looked(ours)
+    assert lists(client) == {"q": ["a"]}
+
+
 def test_python_json_is_read_as_python_reads_it(ours: Node, client: redis.Redis) -> None:
     hold(client, envelope("t").replace(b'"big": ', b'"nan": NaN, "big": '))
     looked(ours)

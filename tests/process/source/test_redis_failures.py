@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -243,3 +244,39 @@ def test_what_is_settled_while_recovery_reads_is_not_delivered_again(
     ours.turn()
     assert len(ours.got) == 600
     assert not client.exists("unacked")
+
+
+@pytest.mark.parametrize("why", ["WRONGTYPE", "permi"])
+def test_a_dead_queue_that_takes_nothing_holds_up_no_others_and_is_told_once(
+    node: MakeNode, client: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    caplog.set_level(logging.INFO, "workerd")
+    if why == "WRONGTYPE":
+        client.set("q.dead", "no list")
+    else:
+        rights = ("reset", "on", ">secret", "+@all", "~q", "~q\x06*", "~unacked*", "~workerd:*", "~_kombu*")
+        client.execute_command("ACL", "SETUSER", "narrow", *rights)
+        redis_url = redis_url.replace("://", "://narrow:secret@")
+    try:
+        client.lpush("q", envelope("a"), envelope("b"))
+        ours = node(redis_url).start()
+        first, second = ours.fetch(2)
+        done: list[bool] = []
+        ours.source.put_aside(first, letter("test"), lambda: done.append(True))
+        ours.until(lambda: "Nothing can be put into queue q.dead" in caplog.text)
+        ours.confirmed(ours.source.settle, [second])
+        assert not ours.lost
+        assert not done
+        assert client.hlen("unacked") == 1
+        if why == "WRONGTYPE":
+            client.delete("q.dead")
+        else:
+            client.execute_command("ACL", "SETUSER", "narrow", "~q.dead")
+        ours.until(lambda: done)
+        assert client.llen("q.dead") == 1
+        assert not client.exists("unacked")
+        told = [record.getMessage() for record in caplog.records if "q.dead" in record.getMessage()]
+        assert len(told) == 2
+        assert why in told[0]
+    finally:
+        client.execute_command("ACL", "DELUSER", "narrow")

@@ -24,8 +24,9 @@ from amqp.exceptions import ChannelError
 
 from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
-from workerd.source.amqp.outgoing import Apart, Copy, Declare, Route
+from workerd.source.amqp.outgoing import Copy, Declare, Route
 from workerd.source.amqp.wrapping import fits, wrapped
+from workerd.source.apart import Apart
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:

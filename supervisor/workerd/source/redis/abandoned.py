@@ -5,7 +5,8 @@ message once that lies too far back, and so do we, to the same lists.  As with t
 one's own settings: who shares a broker must have the same.
 
 Units:  seconds; scores are Unix time.
-Errors: none; what cannot be read or has no queue is told in the log, once, and stays where it is.
+Errors: none; what cannot be read or has no queue is told in the log, once, and stays where it is until
+        somebody has mended that.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ PAGE = 100
 
 SLOWEST = 30.0
 """Between two looks."""
+
+LEFT = 600.0
+"""For how long what has no place to go is not looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ class Abandoned:
     def __init__(self, recovery: Recovery, returns: Returns, clock: Clock, timeout: float) -> None:
         self._calls, self._keys, self._read = recovery.calls, recovery.keys, recovery.read
         self._returns, self._clock, self._timeout = returns, clock, timeout
-        self._told: set[str] = set()  # tags that are left alone
+        self._left: set[str] = set()  # tags that are left alone, until then
+        self._left_until = 0.0
+        self._told: set[str] = set()
         self._looking = False
         self._timer: Cancelable | None = None
 
@@ -84,6 +90,9 @@ class Abandoned:
         """Go through all that is too old, page by page."""
         if not self._looking:
             self._looking = True
+            if self._clock.now() >= self._left_until:
+                self._left.clear()
+                self._left_until = self._clock.now() + LEFT
             self._page(f"{self._clock.wall() - self._timeout:.3f}", 0)
 
     def _page(self, ceiling: str, start: int) -> None:
@@ -92,7 +101,7 @@ class Abandoned:
 
     def _aged(self, ceiling: str, start: int, replies: list[Any]) -> None:
         names = [tag.decode(errors="replace") for tag in replies[0]]
-        tags = [tag for tag in names if owner_of(tag) is None and tag not in self._told]
+        tags = [tag for tag in names if owner_of(tag) is None and tag not in self._left]
         if tags:
             self._calls.send([("HMGET", self._keys.unacked, *tags)], partial(self._found, ceiling, tags))
         if len(names) == PAGE:
@@ -155,5 +164,8 @@ class Abandoned:
             )
 
     def _leave(self, tag: str, why: str) -> None:
+        self._left.add(tag)
+        if tag in self._told:
+            return
         self._told.add(tag)
         logger.error("What a Celery worker has in flight as %s is left as it is: %s", tag, why)

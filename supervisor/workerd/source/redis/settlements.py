@@ -2,7 +2,8 @@
 
 Each names its tag, and does nothing when the tag is no longer in flight: work that another node has
 taken over is never deleted or doubled by a late word of ours.  ``on_gone`` is told of such tags before
-the settlement counts as confirmed.
+the settlement counts as confirmed.  A dead queue that we may not write to, or that is no list, holds up only
+what is for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from workerd.protocol.dead import Letter, entry_of
+from workerd.source.apart import Apart
 from workerd.source.base import Delivery, Done
 from workerd.source.redis.calls import Calls
 from workerd.source.redis.delayed import parking
@@ -21,6 +23,11 @@ from workerd.source.redis.inflight import Gone, InFlight
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.notes import Notes
 from workerd.source.redis.scripts import CHUNK, GIVE_BACK, PARK, PUT_ASIDE, SETTLE, Script
+from workerd.transport.loop import Loop
+from workerd.transport.redis import ReplyError
+
+NOT_OURS = ("WRONGTYPE", "NOPERM", "user executing the script")
+"""What an error answer says of a key; before Redis 7 other words may come first."""
 
 
 @dataclass(slots=True)
@@ -37,7 +44,9 @@ class _Move:
 class Settlements:
     """Collects until ``flush``; ``pending`` counts deliveries that the server has not confirmed."""
 
-    def __init__(self, calls: Calls, keys: Keys, inflight: InFlight, notes: Notes, on_gone: Gone) -> None:
+    def __init__(
+        self, calls: Calls, keys: Keys, loop: Loop, inflight: InFlight, notes: Notes, on_gone: Gone
+    ) -> None:
         self._calls, self._keys, self._on_gone = calls, keys, on_gone
         self._inflight, self._notes = inflight, notes
         self._settled: list[str] = []
@@ -47,6 +56,7 @@ class Settlements:
         self._parked: list[Delivery] = []
         self._park_thens: list[Done] = []
         self._moves: list[_Move] = []
+        self._apart: Apart[_Move] = Apart(loop, self._moves.extend)
         self.pending = 0
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
@@ -84,19 +94,34 @@ class Settlements:
             self._moves += self._give_back()
         if self._parked:
             self._moves += self._park()
-        moves, self._moves = self._moves, []
+        moves = self._moves.copy()
+        self._moves.clear()
         for move in moves:
-            confirmed = partial(self._confirmed, move.tags, move.thens)
-            self._calls.script(move.script, move.keys, move.args, confirmed)
+            confirmed, refused = partial(self._confirmed, move), partial(self._refused, move)
+            self._calls.script(move.script, move.keys, move.args, confirmed, refused=refused)
         return len(moves)
 
-    def _confirmed(self, tags: Sequence[str], thens: Sequence[Done], replies: list[Any]) -> None:
+    def stop(self) -> None:
+        """Try nothing again.  May be called twice."""
+        self._apart.stop()
+
+    def _refused(self, move: _Move, error: ReplyError) -> bool:
+        """A dead queue that takes nothing is no reason to lose the link, over which all else goes on."""
+        if move.script is not PUT_ASIDE or not any(word in str(error) for word in NOT_OURS):
+            return False
+        self._apart.put(move.keys[2], [move], str(error))
+        return True
+
+    def _confirmed(self, move: _Move, replies: list[Any]) -> None:
+        tags = move.tags
+        if move.script is PUT_ASIDE:
+            self._apart.taken(move.keys[2])
         self.pending -= len(tags)
         self._inflight.discard(tags)
         self._notes.forget(tags)
         if gone := replies[0]:
             self._on_gone([tags[place - 1] for place in gone])
-        for then in thens:
+        for then in move.thens:
             then()
 
     def _settle(self) -> _Move:

@@ -78,7 +78,7 @@ class RedisSource:
         calls = self._calls = Calls(self._link)
         self._inflight = InFlight(calls, keys, owner, clock, self._gone)
         self._notes = Notes(calls, keys, owner.name, loop)
-        self._settlements = Settlements(calls, keys, self._inflight, self._notes, self._gone)
+        self._settlements = Settlements(calls, keys, loop, self._inflight, self._notes, self._gone)
         self._read = partial(delivery_of, zone=zone)
         self._recovery = Recovery(calls, keys, self._read)
         self._groups = Groups(self._make_group)
@@ -285,6 +285,7 @@ class RedisSource:
         self._closed = True
         self._inflight.stop()
         self._notes.stop()
+        self._settlements.stop()
         self._delayed.stop()
         self._others.stop()
         self._pacer.close()
