@@ -72,7 +72,8 @@ def test_a_link_that_is_ended_or_reset_is_made_again_and_leaves_nothing(
         assert client.send_task("ledger.run", (number,)).get(timeout=60) == number
     gate.touch()
     assert running.get(timeout=60) == 0
-    assert psutil.Process(daemon.pid).num_fds() == descriptors
+    # Who has just asked for the status may still be there, then as now.
+    eventually(lambda: psutil.Process(daemon.pid).num_fds() <= descriptors)
     assert daemon.text().count("Connection to the broker lost") == len(faults)
     assert daemon.stop() == 0  # while the proxy is there
     assert not daemon.logged("Traceback|ERROR")
@@ -115,9 +116,11 @@ def test_a_link_that_is_silent_is_given_up(
             # Both wait at the same time; what is more than 30 s is for a machine that is busy.
             eventually(partial(daemons[server].logged, lost), within=60, every=0.5)
             assert "no link to the broker" in daemons[server].degraded()
-            proxies[server].resume()
-            await_restarts(daemons[server], 1)
-            assert daemons[server].stop() == 0
+        for proxy in proxies.values():
+            proxy.resume()
+        for daemon in daemons.values():
+            await_restarts(daemon, 1)
+            assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -230,8 +233,8 @@ def test_results_wait_for_a_backend_that_is_away_and_status_says_so(
             between.refuse()
             between.reset()
             sent = [app.send_task("ledger.run", (number,)) for number in range(3)]
-            shown = eventually(lambda: "3 results" in (text := daemon.degraded()) and text)
-            assert "not taken by the result backend, trying again: cannot connect to redis://" in shown
+            words = "3 results not taken by the result backend, trying again: cannot connect to redis://"
+            eventually(lambda: words in daemon.degraded())  # first it says that the link was reset
             assert daemon.status()["link"]["restarts"] == 0
             between.resume()
             assert [one.get(timeout=60) for one in sent] == [0, 1, 2]

@@ -39,7 +39,7 @@ def test_a_queue_that_is_deleted_is_consumed_again(start: Start, fresh_rabbit_ur
 
 
 def test_quorum_queues_of_one_pool_lose_nothing_by_a_killed_supervisor(
-    start: Start, fresh_rabbit_url: str, rabbit_server: RabbitServer
+    start: Start, fresh_rabbit_url: str
 ) -> None:
     names = ["quorum.a", "quorum.b"]
     with Connection(fresh_rabbit_url) as connection, connection.channel() as channel:
@@ -58,9 +58,7 @@ def test_quorum_queues_of_one_pool_lose_nothing_by_a_killed_supervisor(
     daemon.start(env=settings)
     eventually(lambda: len(daemon.ran()) == 60)
     assert daemon.stop() == 0
-    # The node writes down what its quorum queues hold each five seconds.
-    settled = {"quorum.a\t0", "quorum.b\t0"}
-    eventually(lambda: settled <= set(unsettled(rabbit_server).splitlines()), every=1.0)
+    assert [ready(fresh_rabbit_url, name) for name in names] == [0, 0]  # and nobody holds any
     # Only what ran or had just ended when it was killed has run twice.
     twice = [number for number, runs in daemon.ran("start").items() if runs > 1]
     assert len(twice) <= 2 * 2
@@ -96,6 +94,12 @@ def adopted(daemon: Workerd) -> int:
         [(count,)] = database.execute("SELECT count(*) FROM adopted")
     database.close()
     return int(count)
+
+
+def ready(url: str, queue: str) -> int:
+    """How many messages of ``queue`` nobody holds; much cheaper than to ask by ``ctl``."""
+    with Connection(url) as connection, connection.channel() as channel:
+        return int(channel.queue_declare(queue, passive=True).message_count)
 
 
 def unsettled(server: RabbitServer) -> str:
@@ -142,7 +146,7 @@ def test_an_adopted_run_outlives_a_killed_supervisor_and_a_stop(
         daemon.kill(signal.SIGQUIT)
         assert daemon.wait() == 0
         assert adopted(daemon) == 0
-        assert "celery\t1" in unsettled(rabbit_server).splitlines()
+        assert ready(str(impatient["broker"]), "celery") == 1
         daemon.start(env=impatient["env"])  # type: ignore[arg-type]
         gate.touch()
         assert long.get(timeout=30) == 1
