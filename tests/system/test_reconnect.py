@@ -140,3 +140,18 @@ def test_a_redis_that_forgot_its_last_second_makes_nothing_run_again(
         gates[1].touch()
         eventually(lambda: client.hlen("unacked") == client.llen("celery") == 0)
     assert daemon.ran("start") == {0: 1, 1: 1}
+
+
+def test_a_stop_soon_after_a_cut_leaves_no_lease_though_a_task_was_acknowledged_before(
+    start: Start, redis_url: str, redis_server: RedisServer
+) -> None:
+    daemon = start(broker=redis_url, backend=redis_url)
+    with daemon.client() as app:
+        early = app.send_task("ledger.early", (1, 2.0))
+        eventually(lambda: daemon.ran("start")[1] == 1)
+        redis_server.drop_clients()
+        eventually(lambda: daemon.status()["link"]["restarts"] == 1)
+        assert early.get(timeout=60) == 1
+    assert daemon.stop() == 0
+    with redis_server.client() as client:
+        assert list(client.scan_iter("workerd:*")) == []

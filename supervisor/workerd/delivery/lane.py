@@ -178,6 +178,7 @@ class Lane:
             self.dispatcher.takeovers.forget(request)
             return
         request.acknowledged, request.stage = True, Stage.RESERVED
+        self.dispatcher.table.acknowledged(request)
         self.ready.appendleft(request)
         self.pump()
 

@@ -57,7 +57,7 @@ class Table:
 
     @property
     def tags(self) -> KeysView[Any]:
-        """Of the deliveries that this node holds, as they are at each moment."""
+        """Of the deliveries that this node holds and has not acknowledged, as they are at each moment."""
         return self._by_tag.keys()
 
     def with_tag(self, tag: Any) -> Request | None:
@@ -68,6 +68,11 @@ class Table:
         self.publishes.remove(request, now)
         if self._requests.pop(request.number, None) is not None:
             self._by_pool[request.pool] -= 1
+        if self._by_tag.get(request.delivery.tag) is request:
+            del self._by_tag[request.delivery.tag]
+
+    def acknowledged(self, request: Request) -> None:
+        """The broker has forgotten it before it runs: its tag names nothing any more."""
         if self._by_tag.get(request.delivery.tag) is request:
             del self._by_tag[request.delivery.tag]
 

@@ -96,6 +96,23 @@ class TestEarlyAcknowledgement:
         desk.take(delivery("t1", message(task="proj.early")))
         assert desk.source.settled == ["t1"]
 
+    def test_what_was_acknowledged_is_not_among_what_the_next_link_holds(self, desk: Desk) -> None:
+        """Else its tag would be renewed, and waited for, though nobody will ever settle it."""
+        desk.take(delivery("t1", message(task="proj.early")), delivery("t2"))
+        assert list(desk.dispatcher.table.tags) == ["t2"]
+        assert len(desk.dispatcher.table) == 2
+
+    def test_an_acknowledgement_that_the_broker_has_forgotten_is_made_again(self, desk: Desk) -> None:
+        content = message(task="proj.early", publisher_tag="p")
+        desk.take(delivery("t1", content))
+        desk.dispatcher.detach()
+        desk.dispatcher.attach(new := FakeSource())  # type: ignore[arg-type]
+        desk.take(delivery("t1", content))  # in flight again, as before its last second
+        assert new.settled == ["t1"]
+        assert len(desk.pool.jobs) == 1
+        desk.done()
+        assert len(desk.dispatcher.table) == 0
+
     def test_one_that_came_too_late_does_not_run(self, silent: Desk) -> None:
         self.early(silent)
         gone(silent, "t1")
