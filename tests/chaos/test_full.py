@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.bed import Bed
 from tests.support.eventually import eventually
@@ -64,6 +65,12 @@ def disk(path: Path) -> Iterator[Tmpfs | FileSize]:
         made.close()
 
 
+def at_a_long_task(status: dict[str, Any]) -> int | None:
+    """The process id of a child."""
+    children = status["pools"][0]["children"]
+    return next((each["pid"] for each in children if each["job_id"] is not None and each["age"] > 0.1), None)
+
+
 def test_a_full_disk_of_state_and_log_costs_no_task(redis_bed: Bed, tmp_path: Path) -> None:
     bed = redis_bed
     bed.home = redis_bed.home / "disk"
@@ -74,10 +81,10 @@ def test_a_full_disk_of_state_and_log_costs_no_task(redis_bed: Bed, tmp_path: Pa
         bed.send(*([0.0] * 20), 0.5)
         bed.finished()
         small.fill(daemon.pid)
-        bed.send(*([0.0] * 200), 0.5, 0.5)
-        eventually(lambda: node.status["tasks"]["running"])
-        child = node.status["pools"][0]["children"][0]["pid"]
-        os.kill(child, signal.SIGKILL)  # its death cannot be written down
+        bed.send(*([0.0] * 200), 2.0, 2.0)
+        os.kill(
+            eventually(lambda: at_a_long_task(node.status)), signal.SIGKILL
+        )  # which cannot be written down
         node.proxy.cut()
         bed.recovers()
         bed.finished()

@@ -84,7 +84,7 @@ def test_the_bytes_of_a_message_come_out_as_they_went_in(start: Start, redis_url
     [
         (("requeue",), "say which dead letters"),
         (("requeue", "x", "--all"), "say which dead letters"),
-        (("nothing",), "No such command"),
+        (("nothing",), "no verb 'nothing'"),
         (("show",), "Missing argument"),
     ],
 )
@@ -95,9 +95,13 @@ def test_words_that_are_wrong_are_told(
 
 
 def test_a_broker_that_is_not_there_is_told(make: Callable[..., Workerd]) -> None:
-    assert "cannot be reached" in dead(make(broker="redis://127.0.0.1:1/0"), "list", code=69)
-    assert "cannot be reached" in dead(make(broker="amqp://127.0.0.1:1//"), "list", code=69)
-    assert "cannot be reached" in dead(
+    assert "Connection refused; check that the server runs" in dead(
+        make(broker="redis://127.0.0.1:1/0"), "list", code=69
+    )
+    assert "Connection refused; check that the server runs" in dead(
+        make(broker="amqp://127.0.0.1:1//"), "list", code=69
+    )
+    assert "Connection refused; check that the server runs" in dead(
         make(broker="amqp://127.0.0.1:1//,redis://127.0.0.1:1/0"), "list", code=69
     )
     assert "the embedded broker does not run" in dead(make(), "list", code=69)
