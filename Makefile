@@ -17,8 +17,9 @@ venv: $(INSTALLED) ## make .venv and install workerd in it, with the embedded br
 demo: $(INSTALLED) ## see it work: every file of Python's library as a task (1 minute, no set-up)
 	@$(BIN)/workerd demo
 
-# Most of these tests wait for a process: three at a time keep two cores busy.  Those of make check have run.
-APART = -n 3 --dist loadfile --ignore tests/unit --ignore tests/contract
+# Most of these tests wait for a process: four at a time keep two cores busy.  Those of make check have run.
+# The files come in the order of tests/conftest.py: the longest first.
+APART = -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/unit --ignore tests/contract
 
 test: check brokers ## all tests, with private Redis and RabbitMQ servers (at most 12 minutes)
 	@$(BIN)/pytest -q $(APART)

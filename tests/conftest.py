@@ -63,7 +63,26 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {seed} (the same again: TEST_SEED={seed})"
 
 
+EARLY = (
+    "test_soak",
+    "test_outages",
+    "test_readme",
+    "test_under_load",
+    "test_late_tasks",
+    "test_delayed",
+    "test_rabbitmq",
+    "test_broker",
+    "test_kills",
+    "test_cuts",
+    "test_reconnect",
+    "test_signal_table",
+)
+"""Files with the longest tests; they begin first."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The last worker to end should not be one that has just begun with a long file.
+    items.sort(key=lambda item: not item.path.name.startswith(EARLY))
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -20,6 +19,9 @@ import psutil
 from tests.support.eventually import eventually
 from tests.support.leaks import gone
 from workerd import App
+from workerd.cli.table import lines
+from workerd.control.client import ControlClient
+from workerd.errors import WorkerdError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 APP = "tests.support.apps.ledger"
@@ -107,22 +109,26 @@ class Workerd:
         return self.process.pid
 
     def status(self) -> dict[str, Any]:
-        done = self.run("status", "--json")
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        """As ``workerd status --json`` shows it, without a process for each look.
+
+        AssertionError when no daemon answers.
+        """
+        directory = Path(self.env["WORKERD_RUNTIME_DIR"], self.env["WORKERD_NAME"])
+        try:
+            return ControlClient(directory / "control.sock").call("status", patience=5.0)
+        except WorkerdError as exc:
+            raise AssertionError(f"no status: {exc}") from exc
 
     def degraded(self) -> str:
         """The first line of ``workerd status`` that says what is wrong; empty when nothing is."""
-        lines = self.run("status").stdout.splitlines()
-        return next((line for line in lines if "DEGRADED" in line), "")
+        return next((line for line in lines(self.status()) if "DEGRADED" in line), "")
 
     def wait_ready(self) -> None:
         def ready() -> bool:
             assert self.process is not None
             if self.process.poll() is not None:  # no assertion: that would mean "not yet"
                 raise RuntimeError(f"the daemon has ended:\n{self.text()}")
-            return bool(self.run("status", "--json").returncode == 0 and self.status()["ready"])
+            return bool(self.status()["ready"])
 
         eventually(ready, within=60.0, every=0.1)
 

@@ -43,9 +43,12 @@ def make(short_dir: Path) -> Iterator[Callable[..., Workerd]]:
         daemon.end()
 
 
-@pytest.fixture(params=["embedded", "redis", "rabbitmq"])
+@pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.long), "redis", "rabbitmq"])
 def broker(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Options of ``start`` for each broker; results are on Redis wherever the broker is RabbitMQ."""
+    """Options of ``start`` for each broker; results are on Redis wherever the broker is RabbitMQ.
+
+    The embedded one is a Redis to the daemon, and what the guides tell is run with it.
+    """
     if request.param == "embedded":
         return {}
     url = request.getfixturevalue("redis_url")

@@ -19,12 +19,18 @@ from tests.system.conftest import Start
 HORIZON = {"WORKERD_ETA_HORIZON": "1s"}
 
 
+HELD = ("scheduled", "reserved", "running", "storing", "settling")
+
+
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
 def test_late_tasks_outlive_daemon_and_broker_and_run_once(
     start: Start, broker: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
     kind = "rabbit" if broker["broker"].startswith("amqp") else "redis"
     server: Any = request.getfixturevalue(f"{kind}_server")
+    if kind == "redis":
+        with server.client() as client:  # by default a killed Redis forgets its last second
+            client.config_set("appendfsync", "always")
     daemon = start(**broker, env=HORIZON)
     with daemon.client() as app:
         for number in range(20):
@@ -32,7 +38,7 @@ def test_late_tasks_outlive_daemon_and_broker_and_run_once(
         held = app.send_task("ledger.run", (20,), countdown=1, ignore_result=True)
         eventually(lambda: daemon.status()["tasks"]["parked"] == 20)
         assert held
-        eventually(lambda: not any(daemon.status()["tasks"][stage] for stage in ("scheduled", "settling")))
+        eventually(lambda: not any(daemon.status()["tasks"][stage] for stage in HELD))
         daemon.kill(signal.SIGKILL)
         daemon.wait()
         # RabbitMQ writes acknowledgements late: killed, it would have some of the originals again.

@@ -15,7 +15,10 @@ from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
+EVERY_BROKER = pytest.mark.parametrize("broker", ["embedded", "redis", "rabbitmq"], indirect=True)
 
+
+@EVERY_BROKER
 def test_tasks_run_and_their_results_come_back(start: Start, broker: dict[str, str]) -> None:
     daemon = start(**broker)
     with daemon.client() as app:
@@ -32,6 +35,7 @@ def test_tasks_run_and_their_results_come_back(start: Start, broker: dict[str, s
     assert daemon.stop() == 0
 
 
+@EVERY_BROKER
 def test_a_countdown_is_waited_for_and_an_expired_task_never_runs(
     start: Start, broker: dict[str, str]
 ) -> None:
@@ -46,6 +50,7 @@ def test_a_countdown_is_waited_for_and_an_expired_task_never_runs(
     assert daemon.ran("start") == {1: 1}
 
 
+@EVERY_BROKER
 def test_an_early_acknowledged_task_runs_once(start: Start, broker: dict[str, str]) -> None:
     daemon = start(**broker)
     with daemon.client() as app:
@@ -54,6 +59,7 @@ def test_an_early_acknowledged_task_runs_once(start: Start, broker: dict[str, st
     assert daemon.ran("start") == dict.fromkeys(range(20), 1)
 
 
+@EVERY_BROKER
 def test_unknown_tasks_and_malformed_messages_are_put_aside_and_the_rest_runs(
     start: Start, broker: dict[str, str]
 ) -> None:

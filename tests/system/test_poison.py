@@ -51,7 +51,7 @@ def test_a_supervisor_that_is_killed_counts_for_what_it_ran(start: Start, broker
         daemon.kill(signal.SIGKILL)
         daemon.wait()
         daemon.start()
-        assert daemon.logged(r"ran when its supervisor died \(death 2 of 3\)")
+        eventually(lambda: daemon.logged(r"ran when its supervisor died \(death 2 of 3\)"))
         open_gate(daemon, 3)
         is_dead(daemon)
         assert poison.get(timeout=30, propagate=False)
