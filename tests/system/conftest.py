@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.daemon import Workerd, running
+from tests.support.proxy import Proxy
 from workerd.source.amqp.topology import DELAY_QUEUES
 
 Start = Callable[..., Workerd]
@@ -67,3 +69,23 @@ def fresh_rabbit_url(rabbit_url: str, rabbit_server: Any) -> str:
         for queue in ("celery", "celery.dead", "video", *DELAY_QUEUES):
             channel.queue_delete(queue)
     return rabbit_url
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A broker that the test may hurt, with none of the tests' tasks in it."""
+    request.getfixturevalue("redis_url")
+    if request.param == "rabbitmq":
+        request.getfixturevalue("fresh_rabbit_url")
+    name = "redis_server" if request.param == "redis" else "rabbit_server"
+    server: RedisServer | RabbitServer = request.getfixturevalue(name)
+    yield server
+    if not server.running:
+        server.start()
+
+
+@pytest.fixture
+def proxy(server: Any) -> Iterator[Proxy]:
+    """A link to ``server`` that the test may hurt."""
+    with Proxy(server.port) as proxy:
+        yield proxy

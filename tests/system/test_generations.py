@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.support.brokers import RedisServer
 from tests.support.daemon import Workerd
@@ -50,21 +47,6 @@ class Busy(bootsteps.StartStopStep):
 app.steps["consumer"].add(Busy)
 """
 WORDS = ("timer", "hub-timer", "tick", "soon", "readable")
-
-
-@pytest.fixture(params=["redis", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Any:
-    request.getfixturevalue("redis_url")
-    if request.param == "redis":
-        return request.getfixturevalue("redis_server")
-    request.getfixturevalue("fresh_rabbit_url")
-    return request.getfixturevalue("rabbit_server")
-
-
-@pytest.fixture
-def proxy(server: Any) -> Iterator[Proxy]:
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 def fired(daemon: Workerd) -> list[tuple[str, int]]:

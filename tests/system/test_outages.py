@@ -22,28 +22,12 @@ from workerd.exceptions import BackendStoreError
 Make = Callable[..., Workerd]
 
 
-@pytest.fixture(params=["redis", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Any:
-    """A broker whose links this test may hurt."""
-    request.getfixturevalue("redis_url")
-    if request.param == "redis":
-        return request.getfixturevalue("redis_server")
-    request.getfixturevalue("fresh_rabbit_url")
-    return request.getfixturevalue("rabbit_server")
-
-
 @pytest.fixture
 def both(
     redis_url: str, fresh_rabbit_url: str, redis_server: RedisServer, rabbit_server: RabbitServer
 ) -> tuple[RedisServer, RabbitServer]:
     """Both brokers at once, for what takes half a minute on each."""
     return redis_server, rabbit_server
-
-
-@pytest.fixture
-def proxy(server: Any) -> Iterator[Proxy]:
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

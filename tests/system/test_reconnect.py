@@ -8,23 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.brokers import RabbitServer, RedisServer
+from tests.support.brokers import RedisServer
 from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
-
-
-@pytest.fixture(params=["redis", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Any:
-    """A broker that this test may hurt."""
-    request.getfixturevalue("redis_url")
-    if request.param == "rabbitmq":
-        request.getfixturevalue("fresh_rabbit_url")
-    name = "redis_server" if request.param == "redis" else "rabbit_server"
-    server: RedisServer | RabbitServer = request.getfixturevalue(name)
-    yield server
-    if not server.running:
-        server.start()
 
 
 @pytest.fixture

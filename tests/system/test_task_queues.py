@@ -41,21 +41,6 @@ app.steps["worker"].add(Hands)
 """
 
 
-@pytest.fixture(params=["redis", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Any:
-    request.getfixturevalue("redis_url")
-    if request.param == "redis":
-        return request.getfixturevalue("redis_server")
-    request.getfixturevalue("fresh_rabbit_url")
-    return request.getfixturevalue("rabbit_server")
-
-
-@pytest.fixture
-def proxy(server: Any) -> Iterator[Proxy]:
-    with Proxy(server.port) as proxy:
-        yield proxy
-
-
 @pytest.fixture
 def daemon(short_dir: Path, make: Make, proxy: Proxy, server: Any, redis_url: str) -> Workerd:
     (short_dir / "hands.py").write_text(HANDS)

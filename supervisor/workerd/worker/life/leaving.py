@@ -34,6 +34,8 @@ def do_not_wait_for(threads: Collection[threading.Thread], code: int) -> None:
 
 def _exit(code: int) -> None:
     time.sleep(PATIENCE)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:  # also when nobody reads them any more
+        os._exit(code)
