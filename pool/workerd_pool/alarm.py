@@ -16,24 +16,25 @@ class Alarm:
 
     def __init__(self, loop: Loop, clock: Callable[[], float], ring: Callable[[float], None]) -> None:
         self._loop, self._clock, self._ring = loop, clock, ring
-        self._when = math.inf
+        self.when = math.inf
+        """The moment for which it is set."""
         self._timer: Cancelable | None = None
 
     def at(self, when: float) -> None:
         """Ring at ``when``, monotonic; inf for not at all."""
-        if when >= self._when:
+        if when >= self.when:
             return
         self.cancel()
-        self._when = when
+        self.when = when
         self._timer = self._loop.call_later(max(0.0, when - self._clock()), self._fire)
 
     def cancel(self) -> None:
         """Do not ring."""
-        self._when = math.inf
+        self.when = math.inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _fire(self) -> None:
-        self._when, self._timer = math.inf, None
+        self.when, self._timer = math.inf, None
         self._ring(self._clock())

@@ -50,7 +50,8 @@ class RestartBudget:
             self._failing = f"{times} failed, the last: {cause}"
         if len(self._deaths) > self.limit:
             self._spent = f"{self._counted(now)}, the last: {cause}"
-        if self.reason is not None:
+        # What dies while starts are put off is part of the same trouble, and makes the wait no longer.
+        if self.reason is not None and now >= self._retry_at:
             delay = min(self.first_delay * 2**self._streak, self.max_delay)
             self._streak = min(self._streak + 1, 32)
             self._retry_at = now + delay

@@ -10,6 +10,7 @@ Source: git does the same with files that are as young as its index ("racily cle
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -30,5 +31,6 @@ def forget_fresh(modules: Iterable[ModuleType] | None = None, now: float | None 
         if isinstance(source, str) and isinstance(cached, str) and source != cached:
             # Gone, or another user's: then it is not ours to remove.
             with suppress(OSError):
-                if Path(source).stat().st_mtime >= horizon:
+                # Texts as they are: this is asked of hundreds of modules at each start.
+                if os.stat(source).st_mtime >= horizon:  # noqa: PTH116
                     Path(cached).unlink(missing_ok=True)

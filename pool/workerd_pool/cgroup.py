@@ -11,17 +11,17 @@ Source:  Documentation/admin-guide/cgroup-v2.rst, "Memory Interface Files".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 VMSTAT = Path("/proc/vmstat")
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(msgspec.Struct, frozen=True):
     """One group with a memory limit.  ``used`` leaves out file pages that the kernel would drop first."""
 
     path: str
@@ -29,8 +29,7 @@ class Level:
     used: int
 
 
-@dataclass(frozen=True, slots=True)
-class OomCount:
+class OomCount(msgspec.Struct, frozen=True):
     """Kills by the kernel's OOM killer until now.
 
     ``kills`` are of processes of our group (of all, where there is no group to ask); ``full`` says, for
@@ -50,14 +49,7 @@ class Cgroup:
     @classmethod
     def own(cls, own: Path = OWN, root: Path = ROOT, vmstat: Path = VMSTAT) -> Self:
         """The groups of this process."""
-        path = next((line[3:] for line in _text(own).splitlines() if line.startswith("0::")), None)
-        if path is None or not (root / "cgroup.controllers").exists():
-            return cls((), root, vmstat)
-        folder = root / path.strip("/")
-        if not folder.is_dir():
-            # The path is the host's, and what we see at the root is our own group.
-            folder = root
-        above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+        above = folders_of(own, root)
         return cls(tuple(one for one in above if (one / "memory.current").exists()), root, vmstat)
 
     def __bool__(self) -> bool:
@@ -85,6 +77,18 @@ class Cgroup:
 
     def _name(self, folder: Path) -> str:
         return "/" + str(folder.relative_to(self._root)).strip(".")
+
+
+def folders_of(own: Path = OWN, root: Path = ROOT) -> list[Path]:
+    """The group of this process and those above it, the own one first; none without cgroup v2."""
+    path = next((line[3:] for line in _text(own).splitlines() if line.startswith("0::")), None)
+    if path is None or not (root / "cgroup.controllers").exists():
+        return []
+    folder = root / path.strip("/")
+    if not folder.is_dir():
+        # The path is the host's, and what we see at the root is our own group.
+        folder = root
+    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
 
 
 def _text(file: Path) -> str:

@@ -15,13 +15,13 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+import msgspec
 from setproctitle import setproctitle
 
 from workerd_pool import frames, lines, linux, quiet, streams, telling
-from workerd_pool.baseline import NOTHING, Baseline, Found
+from workerd_pool.baseline import Baseline, Found
 from workerd_pool.contract import Runner
 from workerd_pool.death import EXIT_CUT_OFF
 from workerd_pool.entry import failure
@@ -33,11 +33,11 @@ from workerd_pool.streams import Streams
 EXIT_CANNOT_START = 1
 EXIT_BUG = 70
 TRIES = 3
+OUTCOME = 2  # its place in a DONE frame
 ADOPTION_LIMIT = 60.0  # seconds; the intermediate process exits within a millisecond
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(msgspec.Struct, frozen=True):
     """What the template tells a child."""
 
     supervisor: int
@@ -47,9 +47,9 @@ class Birth:
     up: int
     out: int = streams.OUT
     err: int = streams.ERR
-    between: int = field(default=-1, kw_only=True)
+    between: int = -1
     """The parent at its fork; whoever else is the parent later has adopted it."""
-    imports: bool = field(default=False, kw_only=True)
+    imports: bool = False
     """It is not forked: the entry must be imported, and the standard streams are in their places."""
 
 
@@ -99,8 +99,11 @@ class Child:
         self._prefix = f"workerd[{birth.name}] child {birth.slot}"
         self._pid = os.getpid()
         self._worn = ""
-        self._second, self._since = 0, ""  # the time of day is put into words once a second
-        self._written = b""  # the DONE of the last job, sent together with the STARTED of the next one
+        self._shown = ""  # what the process calls itself
+        self._since, self._stale = "", 0.0  # the time of day in words, and when they are old
+        # The DONE of the last job waits for what begins next, which it tells as well: its header and body.
+        self._ended: list[Any] | None = None
+        self._ended_body = b""
         self._streams = Streams()
         self._interrupt = Interrupt()
         self._interrupt.not_in(Child._outcome)
@@ -118,6 +121,7 @@ class Child:
         self._link.send(Kind.INITIALISED)
         if not self._start():
             return EXIT_CANNOT_START
+        streams.flush()
         self._link.send(Kind.READY, [self._streams.end(lines.START)])
         self._work()
         self._stop()
@@ -149,53 +153,56 @@ class Child:
     def _work(self) -> None:
         """Run jobs until DRAIN, the end of the socket, or a job after which there must be no other."""
         while not self._worn:
-            frame = self._next()
-            if frame is None or frame[0] == Kind.DRAIN:
+            frame = self._link.receive(wait=False) if self._ended is not None else None
+            if frame is None and (frame := self._idle()) is None:
                 break
             kind, header, body = frame
-            if kind == Kind.RUN:
+            if kind == frames.RUN:
                 self._run(header, body)
             elif kind == Kind.PING:
-                self._send_written()
+                self._tell_end()
                 self._link.send(Kind.PONG)
-        self._send_written()
+            elif kind == Kind.DRAIN:
+                break
+        self._tell_end()
 
-    def _next(self) -> frames.Frame | None:
-        frame = self._link.receive(wait=False) if self._written else None
-        if frame is None:
-            self._send_written()
-            self._title("idle")
-            frame = self._link.receive()
-        return frame
+    def _idle(self) -> frames.Frame | None:
+        """Wait for a frame; None at the end of the socket."""
+        self._tell_end()
+        self._title("idle")
+        return self._link.receive()
 
-    def _send_written(self) -> None:
-        if self._written:
-            self._link.send_packed(self._written)
-            self._written = b""
+    def _tell_end(self, begins: int | None = None) -> None:
+        """Send the DONE of the last job, if it is not told yet; it names the one that ``begins`` now."""
+        told, self._ended = self._ended, None
+        if told is None:
+            return
+        told.append(begins)
+        try:
+            header = frames.encode(told)
+        except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+            told[OUTCOME] = telling.internal(exc)
+            header = frames.encode(told)
+        self._link.send_between(frames.DONE, header, self._ended_body)
 
     def _run(self, header: bytes, body: bytes) -> None:
-        """Run one job; its DONE waits to be sent unless it is large."""
+        """Run one job; its DONE waits for what comes next."""
         job_id, title, job_header = frames.decode(header)
-        self._link.send_packed(self._written + frames.pack(Kind.STARTED, frames.encode([job_id])))
-        self._written = b""
-        self._title(title)
+        if self._ended is not None:
+            self._tell_end(job_id)
+        else:
+            self._link.send_between(frames.STARTED, frames.encode([job_id]))
         report = JobReport(self._link, self._interrupt, job_id)
         begun = time.monotonic()
-        outcome, outcome_body = self._outcome(job_id, job_header, body, report)
+        if title != self._shown or begun >= self._stale:
+            self._title(title)
+        outcome, self._ended_body = self._outcome(job_id, job_header, body, report)
         if os.getpid() != self._pid:
             # A task forked and the new process came back here as if it were the child.
             os._exit(EXIT_BUG)
-        report.close()
+        report.open = False
         printed = self._tidy(job_id, title)
-        seconds = time.monotonic() - begun
-        try:
-            done = frames.encode([job_id, seconds, outcome, printed, self._worn])
-        except (TypeError, ValueError, RecursionError, OverflowError) as exc:
-            done = frames.encode([job_id, seconds, telling.internal(exc), printed, self._worn])
-        if len(done) + len(outcome_body) <= frames.INLINE:
-            self._written = frames.pack(Kind.DONE, done, outcome_body)
-        else:
-            self._link.send_encoded(Kind.DONE, done, outcome_body)
+        self._ended = [job_id, time.monotonic() - begun, outcome, printed, self._worn]
 
     def _outcome(
         self, job_id: int, header: dict[str, Any], body: bytes, report: JobReport
@@ -216,15 +223,20 @@ class Child:
 
     def _tidy(self, job_id: int, title: str) -> int:
         """Leave nothing of the job to the next one, and end its output: what ``Streams.end`` returns."""
-        found = self._put_back()
-        if found is NOTHING:
+        try:
+            untouched = self._baseline.untouched()
+        except BaseException:  # noqa: BLE001 - a handler of the job's came in between
+            untouched = False
+        if untouched:
             return self._streams.end(job_id)
+        found = self._put_back()
         if found.cut_off:
             raise CutOffError()
         self._worn = found.worn
         if found.changed:
             text = f"{title or job_id} changed {', '.join(found.changed)} of its process; put back"
             self._link.log(logging.INFO, text)
+        streams.flush()
         return self._streams.end(job_id, found.sound)
 
     def _put_back(self) -> Found:
@@ -236,7 +248,11 @@ class Child:
         return Found(worn="what its jobs change cannot be put back")
 
     def _title(self, text: str) -> None:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._since = second, time.strftime("%H:%M:%S")
+        clock = time.monotonic()
+        if clock >= self._stale:
+            now = time.time()
+            self._since, self._stale = time.strftime("%H:%M:%S", time.localtime(now)), clock + 1.0 - now % 1.0
+        elif text == self._shown:
+            return  # the same words: short jobs of one kind
+        self._shown = text
         setproctitle(f"{self._prefix} {text} since {self._since}")

@@ -144,16 +144,20 @@ class ChildHandle:
 
     def give(self, job: Job) -> bool:
         """Write a RUN; False when the socket is full, or should not get more of that size."""
-        header = frames.encode((job.id, job.title, job.header))
-        if len(self.jobs) >= MAX_LARGE and len(header) + len(job.body) > frames.INLINE:
+        header, jobs = frames.encode((job.id, job.title, job.header)), self.jobs
+        large = len(header) + len(job.body) > frames.INLINE
+        if large and len(jobs) >= MAX_LARGE:
             return False
         try:
-            self.sockets.send(Kind.RUN, header, job.body)
+            if large:
+                # It reads without room for a descriptor unless it is told.
+                self.sockets.send(frames.LARGE)
+            self.sockets.send(frames.RUN, header, job.body)
         except BlockingIOError:
             return False
-        self.jobs[job.id] = job
-        if self.state is ChildState.IDLE:
+        if not jobs and self.state is ChildState.IDLE:
             self.apply(ChildEvent.ASSIGNED)
+        jobs[job.id] = job
         return True
 
     def take_back(self, first: bytes | None = None) -> list[Job]:
@@ -165,7 +169,9 @@ class ChildHandle:
         others = [] if first is None else [(int(Kind.INTERRUPT), first)]
         while (frame := self._read_back()) is not None:
             kind, header = frame
-            if kind != Kind.RUN:
+            if kind == frames.LARGE:
+                continue  # what it announces is behind it, and taken as well
+            if kind != frames.RUN:
                 others.append((kind, header))
                 continue
             job = self.jobs.pop(frames.decode(header)[0], None)

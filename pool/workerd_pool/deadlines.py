@@ -6,7 +6,8 @@ One object a child and one scan when the alarm rings; a job's limits cost two ad
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 NEVER = math.inf
 DUMP_GRACE = 1.0  # seconds that a process has to write its stacks before it is killed
@@ -14,8 +15,7 @@ DUMP_LEAD = 2.0  # seconds before the hard limit at which they are asked for, at
 WAKE_AGAIN = 0.01, 1.0  # seconds until a child that has not read its INTERRUPT is woken again: first, longest
 
 
-@dataclass(slots=True)
-class Deadlines:
+class Deadlines(msgspec.Struct):
     """``phase``: the boot phase or the leaving ends.  ``kill``: the stacks were asked for, kill now.
 
     ``dump``: the hard limit is near, so ask for the stacks of what hangs.
@@ -61,8 +61,8 @@ class Deadlines:
         self.hard = self.dump = NEVER
         if hard is not None and hard < NEVER:
             self.hard = begun + hard
-            rest = self.hard - (self.soft if self.soft < self.hard else begun)
-            self.dump = self.hard - min(DUMP_LEAD, rest / 2)
+            lead = (self.hard - (self.soft if self.soft < self.hard else begun)) / 2
+            self.dump = self.hard - (lead if lead < DUMP_LEAD else DUMP_LEAD)
 
     def spare(self, now: float) -> None:
         """A limit that is over already, because it is new, leaves time for a last look at the stacks."""

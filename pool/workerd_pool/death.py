@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter, deque
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
+
+import msgspec
 
 KEPT = 20
 EXIT_CUT_OFF = 171
@@ -44,8 +45,7 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """Why the pool is about to end a process; ``words`` are for people."""
 
     cause: Cause
@@ -53,8 +53,7 @@ class Reason:
     hard_limit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(msgspec.Struct, frozen=True):
     """How a process ended.
 
     ``exitcode`` or ``signal`` (its name) is set, never both; both are None when nobody could know.
@@ -81,7 +80,7 @@ class Death:
     def of_bystander(self) -> Self:
         """The same for a job that had no part in it, whatever it was that the job before had done."""
         words = f"killed for the job before it ({self.words})"
-        return replace(self, cause=Cause.BYSTANDER, words=words, hard_limit=None)
+        return msgspec.structs.replace(self, cause=Cause.BYSTANDER, words=words, hard_limit=None)
 
     @property
     def status(self) -> str:
@@ -91,8 +90,7 @@ class Death:
         return f"signal {signal_number(self.signal)} ({self.signal})"
 
 
-@dataclass(frozen=True, slots=True)
-class Obituary:
+class Obituary(msgspec.Struct, frozen=True):
     """One death as it is remembered; ``title`` is that of the job that died with it, or empty."""
 
     when: float

@@ -41,7 +41,7 @@ class Dispatcher:
         self.pace = Pace()
         self._takers: set[ChildHandle] = set()
         self._idle: OrderedDict[ChildHandle, None] = OrderedDict()  # the best one last
-        self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, with room in the socket
+        self._roomy: OrderedDict[ChildHandle, None] = OrderedDict()  # busy, perhaps with room in the socket
         self._load = 0  # jobs at takers
         self._standby = Standby()
         self.silence = Silence(self)
@@ -62,12 +62,13 @@ class Dispatcher:
 
     def submit(self, job: Job) -> None:
         """Give the job to a child.  Raises PoolBusyError."""
-        if self.free <= 0:
-            raise PoolBusyError("no child has room for a job")
         if job.id in self._holders:
             raise ValueError(f"job {job.id} is in the pool already")
-        if not self._place(job):
-            self._backlog.jobs.append(job)
+        if not self._backlog.jobs and self._place(job):
+            return
+        if self.free <= 0:
+            raise PoolBusyError("no child has room for a job")
+        self._backlog.jobs.append(job)
 
     def take_back(self) -> list[Job]:
         """Every job that no child has read; they are the host's again."""
@@ -201,7 +202,10 @@ class Dispatcher:
         self.pace.record(seconds)
         if child in self._takers:
             self._load -= 1
-            self._sort_in(child)
+            if child.jobs and not child.spent:
+                self._roomy[child] = None
+            else:
+                self._sort_in(child)
         else:
             self._bring_back(child)
         if child.generation != self.prefer and not child.jobs:
@@ -238,21 +242,18 @@ class Dispatcher:
             self._idle[child] = None
             if child.generation != self.prefer:
                 self._idle.move_to_end(child, last=False)
-        elif self._has_room(child):
+        else:
             self._roomy[child] = None
-
-    def _has_room(self, child: ChildHandle) -> bool:
-        depth = self.pace.depth if child.generation == self.prefer else 1
-        return len(child.jobs) < depth and may_take_more(child)
 
     def _pick(self) -> ChildHandle | None:
         if self._idle:
             return self._idle.popitem()[0]
         while self._roomy:
             child = next(iter(self._roomy))
-            if self._has_room(child):
+            depth = self.pace.depth if child.generation == self.prefer else 1
+            if len(child.jobs) < depth and (child.spec.max_jobs is None or may_take_more(child)):
                 return child
-            # The depth has shrunk since, it has enough for the rest of its life, or new code is there.
+            # It has enough; its next DONE brings it here again.
             del self._roomy[child]
         return None
 
@@ -273,13 +274,10 @@ class Dispatcher:
         self._holders[job.id] = child
         if self.silence.due == NEVER and self.alarm is not None:
             self.alarm.at(self.silence.begin(self._clock()))
-        if len(child.jobs) > 1:
+        if len(child.jobs) > 1 and child.due.queue == NEVER:
             self._watch_queue(child, self._clock())
-        if self._has_room(child):
-            self._roomy[child] = None
-            self._roomy.move_to_end(child)
-        else:
-            self._roomy.pop(child, None)
+        self._roomy[child] = None
+        self._roomy.move_to_end(child)
         return True
 
     def _watch_queue(self, child: ChildHandle, now: float) -> None:

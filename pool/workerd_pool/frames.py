@@ -24,8 +24,9 @@ import msgspec
 from workerd_pool.errors import ProtocolError
 
 PREFIX = struct.Struct("<BII")  # kind, length of the header, length of the body
+PREFIX_SIZE = PREFIX.size
 INLINE = 64 * 1024
-RECEIVE = PREFIX.size + INLINE
+RECEIVE = PREFIX_SIZE + INLINE
 BY_MEMFD = 0x80
 MAX_LENGTH = 0xFFFF_FFFF
 MAX_FDS = 5  # a memfd, and the two sockets and two pipes of a new child
@@ -33,6 +34,7 @@ MAX_FDS = 5  # a memfd, and the two sockets and two pipes of a new child
 # CPython 3.11 does not mark descriptors that recvmsg brings as close-on-exec by itself.
 # An int, because the flags of ``socket`` are enums, and to join two of those costs more than the call.
 _RECEIVE_FLAGS = int(socket.MSG_CMSG_CLOEXEC)
+_pack_prefix, _unpack_prefix = PREFIX.pack, PREFIX.unpack_from
 _ANCILLARY = socket.CMSG_SPACE(MAX_FDS * array("i").itemsize)
 
 encode = msgspec.msgpack.Encoder().encode
@@ -50,6 +52,7 @@ class Kind(IntEnum):
     DRAIN = 5
     PING = 6
     INTERRUPT = 7
+    LARGE = 8
     # up
     FORKED = 16
     INITIALISED = 17
@@ -62,13 +65,16 @@ class Kind(IntEnum):
     FAILED = 24
 
 
+# To name a member of an enum costs as much as a call: these are for what is done once a job.
+RUN, LARGE, STARTED, DONE = int(Kind.RUN), int(Kind.LARGE), int(Kind.STARTED), int(Kind.DONE)
+
 Frame = tuple[int, bytes, bytes]
 """Kind (as int: an enum look-up costs more than the rest of the parsing), header, body."""
 
 
 def pack(kind: int, header: bytes = b"", body: bytes = b"") -> bytes:
     """One frame that fits inline, as bytes."""
-    return PREFIX.pack(kind, len(header), len(body)) + header + body
+    return _pack_prefix(kind, len(header), len(body)) + header + body
 
 
 def send(
@@ -81,7 +87,7 @@ def send(
     """Write one frame.  On a non-blocking packet socket it goes whole or raises BlockingIOError."""
     header_size, body_size = len(header), len(body)
     if header_size + body_size <= INLINE:
-        data = PREFIX.pack(kind, header_size, body_size) + header + body
+        data = _pack_prefix(kind, header_size, body_size) + header + body
         if fds:
             _send_with(sock, data, fds)
         else:
@@ -92,30 +98,50 @@ def send(
         raise ProtocolError(f"a frame with {header_size} + {body_size} bytes is too large")
     memfd = _memfd(header, body)
     try:
-        _send_with(sock, PREFIX.pack(kind | BY_MEMFD, header_size, body_size), (memfd, *fds))
+        _send_with(sock, _pack_prefix(kind | BY_MEMFD, header_size, body_size), (memfd, *fds))
     finally:
         os.close(memfd)
 
 
 def receive(sock: socket.socket, flags: int = 0) -> tuple[int, bytes, bytes, list[int]] | None:
     """Read one frame of a packet socket with the descriptors behind it; None at the end of the file."""
-    data, fds = receive_bytes(sock, flags)
+    try:
+        data, ancillary, _, _ = sock.recvmsg(RECEIVE, _ANCILLARY, flags | _RECEIVE_FLAGS)
+    except ConnectionResetError:
+        # The peer was killed before it had read all that we sent.
+        return None
     if not data:
         return None
+    fds = _descriptors(ancillary) if ancillary else []
     try:
-        kind, header_size, body_size = _prefix(data, 0)
+        kind, header_size, body_size = _prefix(data)
         if kind & BY_MEMFD:
             if not fds:
                 raise ProtocolError("a frame by memfd came without its descriptor")
             header, body = _from_memfd(fds.pop(0), header_size, body_size)
             return kind & ~BY_MEMFD, header, body, fds
-        if len(data) != PREFIX.size + header_size + body_size:
+        middle = PREFIX_SIZE + header_size
+        if len(data) != middle + body_size:
             raise ProtocolError("a frame's lengths do not add up")
     except ProtocolError:
         close_all(fds)
         raise
-    middle = PREFIX.size + header_size
-    return kind, data[PREFIX.size : middle], data[middle:], fds
+    return kind, data[PREFIX_SIZE:middle], data[middle:], fds
+
+
+def receive_inline(sock: socket.socket, flags: int = 0) -> Frame | None:
+    """As ``receive``, for a frame that has no descriptors: half the cost, once a job in every child."""
+    try:
+        data = sock.recv(RECEIVE, flags)
+    except ConnectionResetError:
+        return None
+    if not data:
+        return None
+    kind, header_size, body_size = _unpack_prefix(data)
+    middle = PREFIX_SIZE + header_size
+    if kind & BY_MEMFD or len(data) != middle + body_size:
+        raise ProtocolError("a frame by memfd came without a word before, or its lengths do not add up")
+    return kind, data[PREFIX_SIZE:middle], data[middle:]
 
 
 def receive_bytes(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
@@ -125,13 +151,15 @@ def receive_bytes(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]
     except ConnectionResetError:
         # The peer was killed before it had read all that we sent.
         return b"", []
-    if not ancillary:
-        return data, []
+    return data, _descriptors(ancillary) if ancillary else []
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     fds = array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return data, fds.tolist()
+    return fds.tolist()
 
 
 def close_all(fds: Sequence[int]) -> None:
@@ -157,13 +185,15 @@ class Decoder:
             data = self._rest + data
         frames: list[Frame] = []
         position, size = 0, len(data)
-        while size - position >= PREFIX.size:
-            kind, header_size, body_size = _prefix(data, position)
-            start = position + PREFIX.size
+        while size - position >= PREFIX_SIZE:
+            kind, header_size, body_size = _unpack_prefix(data, position)
+            start = position + PREFIX_SIZE
             if kind & BY_MEMFD:
                 frames.append((kind & ~BY_MEMFD, *self._take_memfd(header_size, body_size)))
                 position = start
                 continue
+            if header_size + body_size > INLINE:
+                raise _too_large(header_size, body_size)
             middle = start + header_size
             end = middle + body_size
             if end > size:
@@ -185,14 +215,18 @@ class Decoder:
         return _from_memfd(self._fds.popleft(), header_size, body_size)
 
 
-def _prefix(data: bytes, position: int) -> tuple[int, int, int]:
+def _prefix(data: bytes) -> tuple[int, int, int]:
     try:
-        kind, header_size, body_size = PREFIX.unpack_from(data, position)
+        kind, header_size, body_size = _unpack_prefix(data)
     except struct.error:
         raise ProtocolError("a frame is shorter than its prefix") from None
     if header_size + body_size > INLINE and not kind & BY_MEMFD:
-        raise ProtocolError(f"a frame claims {header_size} + {body_size} bytes inline")
+        raise _too_large(header_size, body_size)
     return kind, header_size, body_size
+
+
+def _too_large(header_size: int, body_size: int) -> ProtocolError:
+    return ProtocolError(f"a frame claims {header_size} + {body_size} bytes inline")
 
 
 def _send_with(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:

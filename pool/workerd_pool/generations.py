@@ -5,18 +5,18 @@ Numbers count up from 1; 0 stands for none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from workerd_pool.contract import Spec
 
 
-@dataclass(slots=True)
-class Generation:
+class Generation(msgspec.Struct):
     """One recipe, what its template has told, and whether its children are spawned instead of forked."""
 
     spec: Spec
-    table: dict[str, Any] = field(default_factory=dict)
+    table: dict[str, Any] = msgspec.field(default_factory=dict)
     spawns: bool = False
     held: bool = False
     """Once it has passed its trial it waits for the host's word."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from workerd_pool.cgroup import Cgroup
 from workerd_pool.memory import EXACT_AGAIN, Meter, size_text
@@ -33,8 +34,7 @@ RISES = {Pressure.FETCHING: 0.90, Pressure.GROWTH: 0.95}
 FALLS = {Pressure.FETCHING: 0.80, Pressure.GROWTH: 0.90}
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """``used`` of ``budget``; ``whose`` says it in words."""
 
     used: int

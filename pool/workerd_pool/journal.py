@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 SIZE = 1000
 """Entries that are kept; a reload of a hundred slots writes four hundred."""
@@ -37,8 +38,7 @@ class Happened(Enum):
     HEALTHY = "healthy"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One fact.  ``generation`` and ``slot`` are 0 for none; ``ready`` counts every generation's."""
 
     at: float
@@ -51,7 +51,7 @@ class Entry:
 
     def plain(self) -> dict[str, Any]:
         """For ``status``."""
-        return asdict(self) | {"happened": self.happened.value}
+        return msgspec.structs.asdict(self) | {"happened": self.happened.value}
 
 
 class Journal:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from workerd_pool.contract import Job
 from workerd_pool.records import BEGIN, MOST, Text, texts
@@ -35,8 +36,7 @@ def mark(job_id: int) -> bytes:
     return b"\0end %d\0" % job_id
 
 
-@dataclass(slots=True)
-class _Stretch:
+class _Stretch(msgspec.Struct):
     """What one owner has written, from ``start`` on not yet taken."""
 
     owner: Job | None

@@ -26,6 +26,7 @@ class Link:
         self._interrupt = interrupt
         self._lock = threading.Lock()
         self._kept: frames.Frame | None = None
+        self._large = False  # the next frame may bring a descriptor
         interrupt.look = self.interruption
 
     def receive(self, *, wait: bool = True) -> frames.Frame | None:
@@ -33,14 +34,23 @@ class Link:
         if self._kept is not None:
             kept, self._kept = self._kept, None
             return kept
+        flags = 0 if wait else _AT_ONCE
         try:
-            got = frames.receive(self._down, 0 if wait else _AT_ONCE)
+            frame = self._receive_large(flags) if self._large else frames.receive_inline(self._down, flags)
+            while frame is not None and frame[0] == frames.LARGE:
+                self._large = True
+                frame = self._receive_large(flags)
         except BlockingIOError:
             return None
+        self._large = False
+        return frame
+
+    def _receive_large(self, flags: int) -> frames.Frame | None:
+        """With room for a descriptor; what was announced may have been taken back since."""
+        got = frames.receive(self._down, flags)
         if got is None:
             return None
-        if got[3]:
-            frames.close_all(got[3])
+        frames.close_all(got[3])
         return got[:3]
 
     def interruption(self, job_id: int) -> BaseException | None:
@@ -71,15 +81,10 @@ class Link:
         with self._interrupt, self._lock:
             frames.send(self._up, kind, encoded, body)
 
-    def send_encoded(self, kind: Kind, header: bytes, body: bytes) -> None:
-        """Write one frame whose header is msgpack already."""
-        with self._interrupt, self._lock:
+    def send_between(self, kind: int, header: bytes, body: bytes = b"") -> None:
+        """Write one frame whose header is msgpack already, while no job runs that could be interrupted."""
+        with self._lock:
             frames.send(self._up, kind, header, body)
-
-    def send_packed(self, packed: bytes) -> None:
-        """Write frames that are packed already."""
-        with self._interrupt, self._lock:
-            self._up.sendall(packed)
 
     def log(self, level: int, text: str) -> None:
         """A line for the supervisor's log."""
@@ -94,13 +99,16 @@ class Link:
 class JobReport:
     """The Report of one job; silent once the job has ended."""
 
+    __slots__ = ("_interrupt", "_job_id", "_link", "open")
+
     def __init__(self, link: Link, interrupt: Interrupt, job_id: int) -> None:
         self._link, self._interrupt, self._job_id = link, interrupt, job_id
-        self._open = True
+        self.open = True
+        """The job has not ended."""
 
     def progress(self, header: dict[str, Any], body: bytes) -> None:
         """Send an intermediate state up."""
-        if self._open:
+        if self.open:
             self._link.send(Kind.PROGRESS, [self._job_id, header], body)
         else:
             logging.getLogger(__name__).warning("progress of job %d came after its end", self._job_id)
@@ -108,7 +116,3 @@ class JobReport:
     def shield(self) -> None:
         """The soft limit does not interrupt this job any more."""
         self._interrupt.disarm()
-
-    def close(self) -> None:
-        """The job has ended."""
-        self._open = False

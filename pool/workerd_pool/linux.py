@@ -26,7 +26,9 @@ QUIET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 CONTROL = 3
 """The descriptor on which a template finds its control socket."""
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -44,6 +46,11 @@ def check_kernel(system: str | None = None, release: str | None = None) -> None:
 def become_subreaper() -> None:
     """Orphans below this process become its children, not init's."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def stay_dumpable() -> None:
+    """As before it changed its user, a process owns its ``/proc`` entries and may dump its core."""
+    _prctl(_PR_SET_DUMPABLE, 1)
 
 
 def die_with_parent(parent: int) -> None:
@@ -64,9 +71,8 @@ def close_from(first: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
     if (
-        libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+        _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
         != 0
     ):
         code = ctypes.get_errno()

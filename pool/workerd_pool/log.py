@@ -12,5 +12,10 @@ def tell(method: Callable[..., None], *args: object) -> None:
     """Call the host; what it raises is logged here, so that the frames behind are still served."""
     try:
         method(*args)
-    except Exception:
-        logger.exception("%s raised", getattr(method, "__qualname__", method))
+    except Exception:  # noqa: BLE001 - it is logged
+        complain(method)
+
+
+def complain(method: Callable[..., None]) -> None:
+    """The host's ``method`` has raised; for callers that do without ``tell``, once a job."""
+    logger.exception("%s raised", getattr(method, "__qualname__", method))

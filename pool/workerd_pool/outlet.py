@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from workerd_pool.contract import Job, Line
 from workerd_pool.lines import Lines
@@ -47,20 +48,18 @@ class Speaker(Protocol):
         """What it has to do: with several jobs it may have begun any of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """A dead process; what it has started may still print."""
 
     pid: int
     title: str
-    jobs: Mapping[int, Job] = field(default_factory=dict)
+    jobs: Mapping[int, Job] = msgspec.field(default_factory=dict)
 
     def name(self) -> str:
         return self.title
 
 
-@dataclass
-class Pipe:
+class Pipe(msgspec.Struct):
     """One stream.  A descriptor that is closed is -1."""
 
     stream: str

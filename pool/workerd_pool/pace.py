@@ -5,12 +5,13 @@ Units:  seconds; counts of jobs.
 
 from __future__ import annotations
 
-MAX_DEPTH = 128
+MAX_DEPTH = 512
 MAX_LARGE = 16  # jobs whose frames travel by memfd: each holds a descriptor and its memory
 HELD = 0.010  # seconds of work that may wait in one child's socket
 PATIENCE = 0.100  # seconds that a job may run before what waits behind it is taken back
 _DEEPEST = HELD / MAX_DEPTH
 _WEIGHT = 0.1  # of the newest job in the average
+_SUDDEN = 10.0  # times the average; what took longer, yet less than HELD, is counted with this
 
 
 class Pace:
@@ -22,7 +23,11 @@ class Pace:
 
     def record(self, seconds: float) -> None:
         """One job took this long."""
-        self._average += _WEIGHT * (seconds - self._average)
+        average = self._average
+        if average * _SUDDEN < seconds < HELD:
+            # More likely it had to wait for a core than that jobs have become so much longer at once.
+            seconds = average * _SUDDEN
+        self._average = average + _WEIGHT * (seconds - average)
         # Without min and max, which cost more than the rest: this comes with every job.
         if self._average < _DEEPEST:
             self.depth = MAX_DEPTH

@@ -17,12 +17,12 @@ Pure.  The rules, in the order in which they win:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class ChildView:
+
+class ChildView(msgspec.Struct, frozen=True):
     """What the plan must know of one child."""
 
     key: int
@@ -34,8 +34,7 @@ class ChildView:
     spent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """Wanted and actual at one moment.
 
     ``current``, ``incoming`` and ``previous`` are generations, 0 for none.  ``templates`` maps the
@@ -56,36 +55,30 @@ class View:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StartTemplate:
+class StartTemplate(msgspec.Struct, frozen=True):
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class RetireTemplate:
+class RetireTemplate(msgspec.Struct, frozen=True):
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(msgspec.Struct, frozen=True):
     generation: int
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(msgspec.Struct, frozen=True):
     key: int
 
 
-@dataclass(frozen=True, slots=True)
-class Promote:
+class Promote(msgspec.Struct, frozen=True):
     """The generation that came in is current from now on; plan again."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(msgspec.Struct, frozen=True):
     """The generation that came in has passed its trial, and is held."""
 
     generation: int
@@ -130,7 +123,11 @@ def is_whole(view: View) -> bool:
 def retired_by(view: View, wanted: int) -> list[int]:
     """Keys of the children that would be retired now only because ``wanted`` is another number."""
     now = set(_retirements(view))
-    return [action.key for action in _retirements(replace(view, wanted=wanted)) if action not in now]
+    return [
+        action.key
+        for action in _retirements(msgspec.structs.replace(view, wanted=wanted))
+        if action not in now
+    ]
 
 
 def exchange(view: View) -> Exchange:

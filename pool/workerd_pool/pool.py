@@ -242,6 +242,11 @@ class Pool:
         now = self._clock()
         return sorted((child.info(now) for child in self._reconciler.crew), key=lambda child: child.slot)
 
+    def child(self, pid: int) -> ChildInfo | None:
+        """The child of this pid; None once it is gone."""
+        found = (child for child in self._reconciler.crew if child.pid == pid)
+        return next((child.info(self._clock()) for child in found), None)
+
     def journal(self) -> list[Entry]:
         """What the reconciler saw and did last, the oldest first."""
         return list(self._reconciler.journal)

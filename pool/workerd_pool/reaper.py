@@ -18,7 +18,8 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from workerd_pool.contract import Loop
 from workerd_pool.log import logger
@@ -30,8 +31,7 @@ _PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _CORE_DUMPED = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class _Watch:
+class _Watch(msgspec.Struct, frozen=True):
     pidfd: int
     callback: Callable[[int], None]
     before_reap: Callable[[], None] | None

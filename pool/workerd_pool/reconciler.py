@@ -203,6 +203,7 @@ class Reconciler:
         template = self.templates.find(generation)
         if template is None and not self.generations.spawns(generation):
             return
+        tell(self._listener.on_making)
         try:
             made = self.crew.make(generation, slot, self.generations.spec(generation), template)
         except OSError as exc:

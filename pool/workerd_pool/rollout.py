@@ -6,8 +6,9 @@ are there to go on.  Only the first one of all, which has nothing to go back to,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from workerd_pool.contract import Listener, Loop, Spec
 from workerd_pool.dispatcher import Dispatcher
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from workerd_pool.child_handle import ChildHandle
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """What became of a template.  ``final``: it would be the same the next time, as an import that fails."""
 
     reason: str

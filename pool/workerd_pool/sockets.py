@@ -9,8 +9,12 @@ Errors: OSError from the constructor; BlockingIOError from ``send`` when the chi
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 
 from workerd_pool import frames
+
+ROOM = 512 * 1024  # bytes
 
 
 class Sockets:
@@ -23,9 +27,14 @@ class Sockets:
         except OSError:
             self.hang_up()
             raise
+        for end in (self._down, self._childs_up):
+            # As much as the kernel lets it have: it counts 1 KiB and more for the smallest frame.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         # Not the child's ends: the flag belongs to the file that both processes share.
         self._down.setblocking(False)
         self.up.setblocking(False)
+        self.send: Callable[..., None] = partial(frames.send, self._down)
+        """Write one frame, whole or not at all: kind, header, body."""
         self._decoder = frames.Decoder()
         self.taken = 0  # bytes that the last read has brought
 
@@ -38,10 +47,6 @@ class Sockets:
         self._childs_up.close()
 
     # -- down
-
-    def send(self, kind: int, header: bytes = b"", body: bytes = b"") -> None:
-        """Write one frame, whole or not at all."""
-        frames.send(self._down, kind, header, body)
 
     def read_back(self) -> tuple[int, bytes] | None:
         """Kind and header of the next frame that the child has not read, which it will not read now."""

@@ -59,14 +59,14 @@ def spawn(child: ChildHandle, spec: Spec) -> int:
 
 
 def exec_module(module: str, env: Mapping[str, str], fds: Sequence[int], streams: Sequence[int]) -> int:
-    """Start ``python -m module <our pid>`` with ``streams`` as 1 and 2 and ``fds`` from CONTROL on.
+    """Start ``module`` in ``workerd_pool.program`` with ``streams`` as 1 and 2 and ``fds`` from CONTROL on.
 
     Returns its pid.
     """
     environment = {key: value for key, value in os.environ.items() if key not in _NOT_FOR_TASKS}
     environment.update(env)
     # -P: the current directory is not searched unless the recipe's path says so.
-    argv = [sys.executable, "-P", "-m", module, str(os.getpid())]
+    argv = [sys.executable, "-P", "-m", "workerd_pool.program", module, str(os.getpid())]
     copies: list[int] = []
     try:
         copies.extend(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CLEAR_OF_TARGETS) for fd in (*streams, *fds))

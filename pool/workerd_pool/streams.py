@@ -53,11 +53,11 @@ class Streams:
         self._unread = bytearray(4)
 
     def end(self, job_id: int, sound: Collection[int] = (OUT, ERR)) -> int:
-        """The job has ended: mark that in each pipe that is not empty; their bits, the lowest for stdout.
+        """The job has ended and Python's streams are flushed: mark that in each pipe that is not empty.
 
+        Returns the bits of those, the lowest for stdout.
         ``sound`` are the descriptors that are still the pipes.
         """
-        flush()
         marked = 0
         for bit, fd, target in self._pipes:
             if target in sound:

@@ -1,7 +1,7 @@
 """The template: a fresh interpreter that imports the entry once and then only forks.
 
-``python -m workerd_pool.template <pid of the supervisor>``, with its control socket as descriptor 3,
-every signal blocked, and in a process group of its own.
+``python -m workerd_pool.program workerd_pool.template <pid of the supervisor>``, with its control socket as
+descriptor 3, every signal blocked, and in a process group of its own.
 
 Exit codes: 0 when the control socket closes, 1 when the entry could not be imported.
 """
@@ -11,14 +11,14 @@ from __future__ import annotations
 import gc
 import os
 import socket
-import sys
 import threading
-from dataclasses import replace
 from typing import Any, NoReturn
 
+import msgspec
 from setproctitle import setproctitle
 
 from workerd_pool import child, entry, frames, lines, linux, quiet, streams
+from workerd_pool.collector import loading
 from workerd_pool.contract import Runner
 from workerd_pool.frames import Kind
 from workerd_pool.linux import CONTROL
@@ -27,16 +27,17 @@ from workerd_pool.streams import Streams
 CHILDS_OWN = 4  # descriptors of a new child: its two sockets and its two pipes
 
 
-def main() -> int:
+def run(supervisor: int) -> NoReturn:
     """Boot, report, fork on demand."""
-    supervisor = int(sys.argv[1])
     # The host may have let other descriptors be inherited; none of them is for task code.
     linux.close_from(CONTROL + 1)
     linux.die_with_parent(supervisor)
     quiet.stand()
     streams.set_up()
-    template = Template(supervisor, socket.socket(fileno=CONTROL))
-    return template.main()
+    code = Template(supervisor, socket.socket(fileno=CONTROL)).main()
+    streams.flush()
+    # Not sys.exit: it would wait for the app's threads, and run exit hooks that clean up what children use.
+    os._exit(code)
 
 
 class Template:
@@ -58,8 +59,9 @@ class Template:
         title = f"workerd[{self._name}] template gen {init['generation']}"
         setproctitle(f"{title} importing")
         self._send(Kind.INITIALISED)
-        if not self._import(init, frame[2]):
-            return 1
+        with loading():
+            if not self._import(init, frame[2]):
+                return 1
         setproctitle(title)
         while (frame := frames.receive(self._control)) is not None:
             kind, header, _, fds = frame
@@ -73,6 +75,7 @@ class Template:
         try:
             self._runner = entry.load(init, arg)
             told = {"table": self._runner.table(), "threads": _other_threads()}
+            streams.flush()
             header = frames.encode({**told, "printed": Streams().end(lines.START)})
         except BaseException as exc:  # noqa: BLE001 - the operator gets it, with its traceback
             self._send(Kind.FAILED, [None, *entry.failure(exc)])
@@ -91,7 +94,8 @@ class Template:
             return
         # Else the child would write it a second time.
         streams.flush()
-        birth = child.Birth(self._supervisor, slot, self._name, *fds)
+        down, up, out, err = fds
+        birth = child.Birth(self._supervisor, slot, self._name, down, up, out, err)
         try:
             pid = self._fork_twice(birth)
         except OSError as exc:
@@ -124,7 +128,7 @@ class Template:
         """The process in between: forks the child, tells its pid (or minus errno), and goes."""
         answer = -1
         try:
-            birth = replace(birth, between=os.getpid())
+            birth = msgspec.structs.replace(birth, between=os.getpid())
             answer = os.fork()
             if answer == 0:
                 os.close(writer)
@@ -150,10 +154,3 @@ class Template:
 
 def _other_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-
-
-if __name__ == "__main__":
-    code = main()
-    streams.flush()
-    # Not sys.exit: it would wait for the app's threads, and run exit hooks that clean up what children use.
-    os._exit(code)

@@ -17,15 +17,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from billiard.exceptions import SoftTimeLimitExceeded
-
 from tests.process.pool.bad import BadJobs
+from tests.process.pool.interrupted import InterruptedJobs
+from tests.process.pool.speaking import SpeakingJobs
 from workerd_pool import LoadError, MemoryLimitExceeded, RecordHandler, Report
 
 Outcome = tuple[dict[str, Any], bytes]
 
 
-class Runner(BadJobs):
+class Runner(BadJobs, InterruptedJobs, SpeakingJobs):
     """``do`` in the header names the method."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -109,35 +109,6 @@ class Runner(BadJobs):
             report.progress({"step": number}, body)
         return {"state": "SUCCESS"}, b""
 
-    def prints(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        # Bytes straight into the descriptor, as C code and other programs write.
-        fd = header.get("fd", 1)
-        for _ in range(header.get("times", 1)):
-            os.write(fd, body)
-            time.sleep(header.get("pause", 0.0))
-        return {"state": "SUCCESS"}, b""
-
-    def says(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        print(body.decode(), end=header.get("end", "\n"), file=getattr(sys, header.get("stream", "stdout")))
-        return {"state": "SUCCESS"}, b""
-
-    def logs(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        logger = logging.getLogger("proj.tasks")
-        logger.log(header["level"], header["text"])
-        if header.get("fork"):
-            pid = os.fork()
-            if pid == 0:
-                logger.log(header["level"], "from a fork")
-                os._exit(0)
-            os.waitpid(pid, 0)
-        return {"state": "SUCCESS"}, b""
-
-    def leaves_speaker(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        """Leave a process behind that prints when ``header["gate"]`` appears."""
-        command = f"while ! [ -e {header['gate']} ]; do sleep 0.02; done; echo from behind"
-        process = subprocess.Popen(["sh", "-c", command], start_new_session=True)
-        return {"pid": process.pid}, b""
-
     def raising(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         raise ValueError("not my day")
 
@@ -156,54 +127,6 @@ class Runner(BadJobs):
 
     def killing_itself(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
-        return {}, b""
-
-    def soft(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        try:
-            time.sleep(header["seconds"])
-        except SoftTimeLimitExceeded:
-            return {"state": "SOFT"}, b""
-        return {"state": "SUCCESS"}, b""
-
-    def guarded(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        """As tasks often are: it outlives every Exception."""
-        try:
-            report.progress({"begun": True}, b"")
-            time.sleep(header["seconds"])
-        except Exception as exc:  # noqa: BLE001
-            return {"state": "CAUGHT", "type": type(exc).__name__, "args": list(exc.args)}, b""
-        finally:
-            report.progress({"cleaned": True}, b"")
-        return {"state": "SUCCESS"}, b""
-
-    def deaf(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        """Outlives everything that can be caught."""
-        ends = time.monotonic() + header["seconds"]
-        while time.monotonic() < ends:
-            try:
-                report.progress({"begun": True}, b"")
-                time.sleep(0.05)
-            except BaseException as exc:  # noqa: BLE001
-                report.progress({"caught": type(exc).__name__}, b"")
-        return {"state": "SUCCESS"}, b""
-
-    def soft_progress(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        count = 0
-        try:
-            while True:
-                report.progress({"count": count}, b"x" * 10_000)
-                count += 1
-        except SoftTimeLimitExceeded:
-            return {"state": "SOFT", "count": count}, b""
-
-    def shielded(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        report.shield()
-        time.sleep(header["seconds"])
-        return {"state": "SUCCESS"}, b""
-
-    def stubborn(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
-        # C code that does not return: no Python handler runs meanwhile.
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
         return {}, b""
 
     def facts(self, header: dict[str, Any], body: bytes, report: Report) -> Outcome:
@@ -227,6 +150,7 @@ class Runner(BadJobs):
             "argument": self.options.get("argument"),
             "threads": sorted(thread.name for thread in threading.enumerate()),
             "frozen": gc.get_freeze_count(),
+            "collector": [gc.isenabled(), *gc.get_threshold()],
         }
         return {"state": "SUCCESS"}, json.dumps(told).encode()
 

@@ -38,6 +38,7 @@ class Notes:
         self.lines: list[Line] = []
         self.degraded: list[str | None] = []
         self.empty = 0
+        self.making = 0
         self.free = 0
         self.when_free: Callable[[], None] = lambda: None
 
@@ -59,6 +60,9 @@ class Notes:
     def on_free(self) -> None:
         self.free += 1
         self.when_free()
+
+    def on_making(self) -> None:
+        self.making += 1
 
     def on_started(self, job: Job, pid: int) -> None:
         self.started[job.id] = pid

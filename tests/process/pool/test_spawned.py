@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ def test_threads_of_the_import_are_named_and_live_in_each_child(
     assert rig.pool.info()["spawns"]
     told = json.loads(rig.run("facts")[1])
     assert told["threads"] == ["MainThread", "metrics-pusher"]
+    assert told["collector"] == [True, *gc.get_threshold()]
     # What was imported only to be looked at does nothing any more.
     rig.until(lambda: not rig.template_pids())
 

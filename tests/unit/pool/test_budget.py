@@ -57,6 +57,18 @@ def test_a_start_that_fails_is_told_and_waited_for_even_within_the_budget() -> N
     assert budget.allowed(1.2, starting=0) == UNLIMITED
 
 
+def test_what_dies_while_starts_are_put_off_makes_the_wait_no_longer() -> None:
+    """All children are killed at once, and one of them was not ready yet."""
+    budget = RestartBudget(limit=5)
+    budget.died(0.0, "killed", ready=False)
+    for _ in range(3):
+        budget.died(0.02, "killed", ready=True)
+    assert budget.next_change(0.02) == 1.0
+    # The next failure is one of a start that has waited, so the one after it waits for longer.
+    budget.died(1.1, "killed", ready=False)
+    assert budget.next_change(1.1) == 3.1
+
+
 def test_starts_that_fail_are_counted_as_such_however_many_they_become() -> None:
     budget = RestartBudget(limit=2, window=60.0)
     for times in range(8):
