@@ -20,6 +20,10 @@ from workerd.protocol.lenient import printable
 
 def brief(value: Any, limit: int = 1024, levels: int = 3) -> str:
     """A repr of ``value`` of about ``limit`` characters at most."""
+    if value is None:
+        return "None"
+    if value == {} and type(value) is dict:
+        return "{}"
     writer = _Writer(limit, levels)
     writer.show(value, 0)
     return printable("".join(writer.parts))
@@ -39,7 +43,9 @@ class _Writer:
         self._open: set[int] = set()
 
     def show(self, value: Any, depth: int) -> None:
-        if isinstance(value, str):
+        if type(value) is int:  # the rule below says the same, and takes as long as all the rest
+            self._write(self._shortened(str(value)))
+        elif isinstance(value, str):
             self._write("'{}'".format(self._shortened(value).replace("'", "\\'")))
         elif isinstance(value, bytes):
             self._write(f"b'{self._shortened(_text(value[: self.room + 1]))}'")

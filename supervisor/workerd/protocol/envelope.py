@@ -9,7 +9,6 @@ Errors:  MalformedError, with the reason in words, for everything that cannot be
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -29,7 +28,7 @@ class MalformedError(ValueError):
     """A message that cannot be read; the text is the reason in words."""
 
 
-class Headers(msgspec.Struct, frozen=True):
+class Headers(msgspec.Struct, frozen=True, gc=False):
     """Headers of protocol 2; all absent in a protocol 1 message."""
 
     task: str | UnsetType = UNSET
@@ -53,7 +52,7 @@ class Headers(msgspec.Struct, frozen=True):
     requeued: str | None = msgspec.field(default=None, name="x-workerd-requeued")
 
 
-class DeliveryInfo(msgspec.Struct, frozen=True):
+class DeliveryInfo(msgspec.Struct, frozen=True, gc=False):
     """Where a message was sent to."""
 
     exchange: str | None = None
@@ -61,7 +60,7 @@ class DeliveryInfo(msgspec.Struct, frozen=True):
     redelivered: bool | None = None
 
 
-class Properties(msgspec.Struct, frozen=True):
+class Properties(msgspec.Struct, frozen=True, gc=False):
     """Properties of both transports; the last four exist only in an envelope of Redis."""
 
     correlation_id: str | None = None
@@ -74,7 +73,7 @@ class Properties(msgspec.Struct, frozen=True):
     body_encoding: str | None = None
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """The JSON that kombu keeps in a Redis list."""
 
     body: str
@@ -93,6 +92,15 @@ def decode_envelope(raw: bytes) -> Envelope:
         return _decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return reading("the envelope", _decode_leniently, raw)
+
+
+def is_exact(raw: bytes) -> bool:
+    """True when every field of the envelope is in the form that it has here, and nothing need be tidied."""
+    try:
+        _decoder.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def fields_of(what: str, values: Any, kind: type[T]) -> T:
@@ -130,6 +138,6 @@ def transport_body(body: str, body_encoding: str | None) -> bytes:
     if body_encoding != "base64":
         return body.encode("utf-8", "surrogatepass")
     try:
-        return base64.b64decode(body, validate=True)
+        return binascii.a2b_base64(body, strict_mode=True)
     except (binascii.Error, ValueError) as exc:
         raise MalformedError(f"the body is not base64: {exc}") from exc

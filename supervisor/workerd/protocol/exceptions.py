@@ -91,6 +91,10 @@ class InvalidTaskError(TaskError):
     """The message does not hold a call that can be run."""
 
 
+class IncompleteStream(TaskError):  # noqa: N818 (the name is on the wire)
+    """A part of a tree of results has not ended yet."""
+
+
 class ChordError(TaskError):
     """A member of a chord's header failed."""
 
@@ -120,6 +124,7 @@ ON_THE_WIRE: dict[str, type[Exception]] = {
         TimeoutError,
         TaskRevokedError,
         InvalidTaskError,
+        IncompleteStream,
         ChordError,
         BackendStoreError,
     )

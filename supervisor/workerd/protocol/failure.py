@@ -13,6 +13,9 @@ from typing import Any
 from workerd.protocol.exceptions import ON_THE_WIRE, WIRE_MODULE, RemoteError
 from workerd.protocol.lenient import printable
 
+WRAPPER = ("celery.utils.serialization", "UnpickleableExceptionWrapper")
+"""In which a Celery worker sends an exception whose class cannot be imported, or not be made anew."""
+
 
 def encode_exception(exc: BaseException, encodable: Callable[[Any], bool]) -> dict[str, Any]:
     """The mapping for ``exc``; arguments that are not ``encodable`` become their repr."""
@@ -31,6 +34,8 @@ def decode_exception(data: Any) -> Exception:
     message = data.get("exc_message")
     args = tuple(message) if isinstance(message, (list, tuple)) else (message,)
     module = data.get("exc_module")
+    if (module, data["exc_type"]) == WRAPPER and (wrapped := _unwrapped(args)) is not None:
+        return decode_exception(wrapped)
     cls = _find(module, data["exc_type"])
     if cls is not None:
         try:
@@ -38,6 +43,13 @@ def decode_exception(data: Any) -> Exception:
         except Exception:  # noqa: BLE001 (its constructor takes other arguments)
             return _unconstructed(cls, args) or made_class(module, data["exc_type"])(*args)
     return made_class(module, data["exc_type"])(*args)
+
+
+def _unwrapped(args: tuple[Any, ...]) -> dict[str, Any] | None:
+    """What the wrapper holds: module, name, arguments, and their text."""
+    if len(args) != 4 or not isinstance(args[1], str):
+        return None
+    return {"exc_module": args[0], "exc_type": args[1], "exc_message": args[2]}
 
 
 def _unconstructed(cls: type[Exception], args: tuple[Any, ...]) -> Exception | None:

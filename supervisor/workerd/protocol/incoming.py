@@ -6,16 +6,19 @@ Errors:  MalformedError for bytes that are no payload; InvalidTaskError for a bo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from kombu.exceptions import ContentDisallowed, DecodeError
 
 from workerd.protocol.envelope import (
     Headers,
     MalformedError,
     Properties,
     fields_of,
+    is_exact,
     reading,
     transport_body,
 )
@@ -76,16 +79,43 @@ class Incoming(msgspec.Struct, kw_only=True):
 
     def custom_headers(self) -> dict[str, Any]:
         """The headers that only the sender gives a meaning."""
+        if self.headers.keys() <= STANDARD_HEADERS:
+            return {}
         return {key: value for key, value in self.headers.items() if key not in STANDARD_HEADERS}
+
+
+PLAIN = ("json", "msgpack")
+"""Serializers that cannot run code, so that anybody may decode with them."""
+
+
+def plain_call(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """(args, kwargs) of ``Message.payload``; empty where they cannot be read, or not without running code."""
+    try:
+        args, kwargs, _ = open_payload(payload).load(PLAIN)
+    except (MalformedError, InvalidTaskError, ContentDisallowed, DecodeError):
+        return [], {}
+    return args, kwargs
+
+
+def waits_for(payload: bytes) -> bool:
+    """Somebody waits for the end of this call: an errback, a chain, a chord; False if it cannot be read."""
+    try:
+        embed = open_payload(payload).load(PLAIN)[2]
+    except (MalformedError, InvalidTaskError, ContentDisallowed, DecodeError):
+        return False
+    return bool(embed["errbacks"] or embed["chain"] or embed["chord"])
 
 
 def open_payload(payload: bytes) -> Incoming:
     """Open what ``Message.payload`` holds."""
     if payload and payload[0] > _LAST_ASCII:
-        return _from_amqp(reading("the payload", _decode_amqp, payload))
+        return _from_amqp(payload)
     envelope = reading("the envelope", _envelope, payload)
-    headers = _canonical("the headers", envelope.get("headers"), Headers)
-    properties = _canonical("the properties", envelope.get("properties"), Properties)
+    if is_exact(payload):  # as nearly all are: two readings in C are less than one tidying in Python
+        headers, properties = envelope["headers"], envelope["properties"]
+    else:
+        headers = _canonical("the headers", envelope.get("headers"), Headers)
+        properties = _canonical("the properties", envelope.get("properties"), Properties)
     body, info = envelope.get("body"), properties.get("delivery_info") or {}
     if not isinstance(body, str):
         raise MalformedError("the body is missing")
@@ -101,10 +131,14 @@ def open_payload(payload: bytes) -> Incoming:
     )
 
 
-def _from_amqp(parts: AmqpPayload) -> Incoming:
-    properties = _canonical("the properties", parts.properties, Properties)
+def _from_amqp(payload: bytes) -> Incoming:
+    parts = reading("the payload", _decode_amqp, payload)
+    headers, properties = parts.headers, parts.properties
+    if not _is_exact_amqp(payload):
+        headers = _canonical("the headers", headers, Headers)
+        properties = _canonical("the properties", properties, Properties)
     return Incoming(
-        headers=_canonical("the headers", parts.headers, Headers),
+        headers=headers,
         properties=properties,
         content_type=properties.get("content_type") or "application/json",
         content_encoding=properties.get("content_encoding") or "utf-8",
@@ -113,6 +147,15 @@ def _from_amqp(parts: AmqpPayload) -> Incoming:
         routing_key=parts.routing_key,
         redelivered=parts.redelivered,
     )
+
+
+def _is_exact_amqp(payload: bytes) -> bool:
+    """As ``is_exact``, for what came over AMQP; unlike JSON that can carry limits without an end."""
+    try:
+        limits = _decode_exact_amqp(payload)[1].timelimit
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return limits is None or all(limit is None or math.isfinite(limit) for limit in limits)
 
 
 def _checked_call(args: Any, kwargs: Any, embed: dict[str, Any]) -> Call:
@@ -133,8 +176,8 @@ def _envelope(payload: bytes) -> dict[str, Any]:
 def _canonical(what: str, values: Any, kind: type[Headers | Properties]) -> dict[str, Any]:
     """``values`` with every field that ``kind`` knows in its form, as the supervisor reads it."""
     plain = reading(what, _object, values)
-    read = fields_of(what, plain, kind)
-    known = {field.encode_name: getattr(read, field.name) for field in msgspec.structs.fields(kind)}
+    # In C: to go through the fields here took 400 us, which was half of a short task's time in its child.
+    known: dict[str, Any] = msgspec.to_builtins(fields_of(what, plain, kind))
     known.pop("delivery_info", None)
     if "timelimit" in known:
         known["timelimit"] = list(known["timelimit"] or (None, None))
@@ -148,4 +191,5 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 _decode_amqp = msgspec.msgpack.Decoder(AmqpPayload).decode
+_decode_exact_amqp = msgspec.msgpack.Decoder(tuple[Properties, Headers, bytes, str, str, bool]).decode
 _decode_json = msgspec.json.Decoder(dict[str, Any]).decode

@@ -33,6 +33,8 @@ __all__ = [
     "AmqpPayload",
     "MalformedError",
     "Message",
+    "decode_payload",
+    "encode_payload",
     "message_from_amqp",
     "message_from_payload",
     "message_from_redis",
@@ -41,8 +43,8 @@ __all__ = [
 Limits = tuple[float | None, float | None]
 
 
-class Message(msgspec.Struct, kw_only=True):
-    """One task call as the supervisor sees it."""
+class Message(msgspec.Struct, kw_only=True, gc=False):
+    """One task call as the supervisor sees it; texts and numbers alone, so no cycle can go through it."""
 
     id: str
     task: str
@@ -124,11 +126,11 @@ def message_from_amqp(
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
     parts = AmqpPayload(plain, dict(headers), data, exchange, routing_key, redelivered)
     try:
-        payload = _encode_amqp(parts)
+        payload = encode_payload(parts)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
         plain, tidied = (reading("the message", printable_tree, part) for part in (plain, parts.headers))
         parts = AmqpPayload(plain, tidied, data, exchange, routing_key, redelivered)
-        payload = reading("the message", _encode_amqp, parts)
+        payload = reading("the message", encode_payload, parts)
     envelope = Envelope(
         body="",
         headers=fields_of("the headers", parts.headers, Headers),
@@ -143,7 +145,7 @@ def message_from_amqp(
 
 def message_from_payload(payload: bytes, zone: tzinfo = UTC) -> Message:
     """Read an AMQP message once more, from what a child would get of it."""
-    parts = reading("the message", _decode_parts, payload)
+    parts = reading("the message", decode_payload, payload)
     return message_from_amqp(
         parts.properties,
         parts.headers,
@@ -164,27 +166,64 @@ def _message(envelope: Envelope, payload: bytes, zone: tzinfo, body: bytes | Non
 
 
 def _version_2(envelope: Envelope, payload: bytes, zone: tzinfo) -> Message:
-    headers = envelope.headers
-    message = _base(envelope, payload, headers.task, headers.id)
-    message.protocol = 2
-    message.shadow, message.origin = headers.shadow, headers.origin
-    message.root_id, message.parent_id = headers.root_id, headers.parent_id
-    message.argsrepr, message.kwargsrepr = headers.argsrepr or "", headers.kwargsrepr or ""
-    message.ignore_result = headers.ignore_result
-    message.replaced_task_nesting = headers.replaced_task_nesting or 0
-    _set_times(message, headers, zone)
-    return message
+    headers, properties = envelope.headers, envelope.properties
+    task, task_id = headers.task, headers.id
+    if not task or not task_id:
+        raise _nameless(task)
+    # In one go: this is done for each message, and an attribute set later costs as much as one given here.
+    return Message(
+        id=task_id,
+        task=task,
+        protocol=2,
+        payload=payload,
+        content_type=envelope.content_type or "application/json",
+        shadow=headers.shadow,
+        eta=_moment("the eta", headers.eta, zone) if headers.eta else None,
+        expires=_moment("the expiry", headers.expires, zone) if headers.expires else None,
+        retries=headers.retries or 0,
+        timelimit=headers.timelimit or (None, None),
+        root_id=headers.root_id,
+        parent_id=headers.parent_id,
+        group=headers.group,
+        argsrepr=headers.argsrepr or "",
+        kwargsrepr=headers.kwargsrepr or "",
+        origin=headers.origin,
+        ignore_result=headers.ignore_result,
+        replaced_task_nesting=headers.replaced_task_nesting or 0,
+        reply_to=properties.reply_to,
+        correlation_id=properties.correlation_id,
+        priority=properties.priority or 0,
+        deaths=headers.deaths or 0,
+        requeued=headers.requeued or "",
+    )
 
 
 def _version_1(envelope: Envelope, payload: bytes, body: bytes, zone: tzinfo) -> Message:
-    if envelope.headers.compression:
+    headers, properties = envelope.headers, envelope.properties
+    if headers.compression:
         raise MalformedError("no task header, and a compressed protocol 1 body is not read")
     if envelope.content_type not in (None, "application/json"):
         raise MalformedError(f"no task header, and a body of type {envelope.content_type} is not read")
-    fields = reading("there is no task header, and the body as protocol 1", _call_v1, body)
-    message = _base(envelope, payload, fields.task, fields.id)
-    _set_times(message, fields, zone)
-    return message
+    call = reading("there is no task header, and the body as protocol 1", _call_v1, body)
+    if not call.task or not call.id:
+        raise _nameless(call.task)
+    return Message(
+        id=call.id,
+        task=call.task,
+        protocol=1,
+        payload=payload,
+        content_type=envelope.content_type or "application/json",
+        eta=_moment("the eta", call.eta, zone) if call.eta else None,
+        expires=_moment("the expiry", call.expires, zone) if call.expires else None,
+        retries=call.retries or 0,
+        timelimit=call.timelimit or (None, None),
+        group=call.group,
+        reply_to=properties.reply_to,
+        correlation_id=properties.correlation_id,
+        priority=properties.priority or 0,
+        deaths=headers.deaths or 0,
+        requeued=headers.requeued or "",
+    )
 
 
 def _call_v1(body: bytes) -> _BodyV1:
@@ -194,36 +233,20 @@ def _call_v1(body: bytes) -> _BodyV1:
         return fields_of("the call", load_json(body), _BodyV1)
 
 
-def _base(envelope: Envelope, payload: bytes, task: Any, task_id: Any) -> Message:
-    if not task or not task_id:
-        raise MalformedError("the task's name is empty" if not task else "the task's id is missing")
-    properties = envelope.properties
-    return Message(
-        id=task_id,
-        task=task,
-        protocol=1,
-        payload=payload,
-        content_type=envelope.content_type or "application/json",
-        reply_to=properties.reply_to,
-        correlation_id=properties.correlation_id,
-        priority=properties.priority or 0,
-        deaths=max(envelope.headers.deaths or 0, 0),
-        requeued=envelope.headers.requeued or "",
-    )
+def _nameless(task: object) -> MalformedError:
+    return MalformedError("the task's name is empty" if not task else "the task's id is missing")
 
 
-def _set_times(message: Message, fields: Headers | _BodyV1, zone: tzinfo) -> None:
-    message.eta = reading("the eta", parse_moment, fields.eta, zone)
-    message.expires = reading("the expiry", parse_moment, fields.expires, zone)
-    message.retries = max(fields.retries or 0, 0)
-    message.timelimit = fields.timelimit or (None, None)
-    message.group = fields.group
+def _moment(what: str, text: str, zone: tzinfo) -> float | None:
+    return reading(what, parse_moment, text, zone)
 
 
-_decode_parts = msgspec.msgpack.Decoder(AmqpPayload).decode
+decode_payload = msgspec.msgpack.Decoder(AmqpPayload).decode
+"""Errors: msgspec.MsgspecError."""
 _decode_v1 = msgspec.json.Decoder(_BodyV1).decode
 # AMQP tables may hold decimals and dates of their own; a custom header is never a reason to fail.
-_encode_amqp = msgspec.msgpack.Encoder(enc_hook=str).encode
+encode_payload = msgspec.msgpack.Encoder(enc_hook=str).encode
+"""Errors: ValueError, TypeError, OverflowError, RecursionError and msgspec.MsgspecError."""
 
 
 def _text(value: Any) -> str | None:

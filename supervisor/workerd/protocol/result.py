@@ -23,6 +23,7 @@ COMPRESSED = b"\x00celery-compressed\x00"
 
 # What a channel and a key begin with, before the task's id.
 TASK_KEY = "celery-task-meta-"
+GROUP_KEY = "celery-taskset-meta-"
 
 
 class Coding(msgspec.Struct, frozen=True):
@@ -45,11 +46,19 @@ class Coding(msgspec.Struct, frozen=True):
         if data.startswith(COMPRESSED):
             packing, _, packed = data[len(COMPRESSED) :].partition(b"\x00")
             data = unpack(packed, packing.decode("ascii", "replace"))
-        content_type, encoding = content_type_of(self.serializer)
-        meta = load(data, content_type, encoding, self.accept)
+        meta = self.loaded(data)
         if not isinstance(meta, dict):
             raise DecodeError("the result is no mapping")
         return meta
+
+    def dumped(self, value: Any) -> bytes:
+        """The bytes of any ``value``, never compressed."""
+        return dump(value, self.serializer)[2]
+
+    def loaded(self, data: bytes) -> Any:
+        """What ``dumped`` has written."""
+        content_type, encoding = content_type_of(self.serializer)
+        return load(data, content_type, encoding, self.accept)
 
     def encodable(self, value: Any) -> bool:
         """True when ``encode`` can write ``value``."""
@@ -102,6 +111,11 @@ def make_meta(
 def task_key(task_id: str, prefix: str = "") -> str:
     """The key of a result, and the channel on which it is published."""
     return f"{prefix}{TASK_KEY}{task_id}"
+
+
+def group_key(group_id: str, prefix: str = "") -> str:
+    """The key of a saved group, and what those of a chord's counts begin with."""
+    return f"{prefix}{GROUP_KEY}{group_id}"
 
 
 def supervisor_meta(message: Message, exc: Exception, coding: Coding | None = None) -> tuple[str, bytes]:

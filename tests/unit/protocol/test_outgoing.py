@@ -10,7 +10,7 @@ import pytest
 from kombu.serialization import dumps
 
 from tests.unit.protocol.wire_vectors import Captured, task_messages
-from workerd.protocol.outgoing import Draft, origin, reply_address
+from workerd.protocol.outgoing import Draft, new_id, origin, reply_address
 
 # Bodies and reprs of these were made from arguments that JSON does not carry.
 MESSAGES = [
@@ -76,3 +76,11 @@ def test_the_reply_address_is_this_threads_own() -> None:
     thread.join()
     assert reply_address() == reply_address() != other[0]
     assert uuid.UUID(reply_address()).version == 3
+
+
+def test_an_id_is_a_random_uuid_as_text() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    for text in ids:
+        parsed = uuid.UUID(text)
+        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, text)
