@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from workerd.backends.base import BackendOptions, Meta
@@ -12,7 +12,7 @@ from workerd.errors import ConfigError
 class DisabledBackend:
     """No results."""
 
-    enabled = False
+    enabled = shared = False
 
     def __init__(self, options: BackendOptions) -> None:
         self.options = options
@@ -30,7 +30,27 @@ class DisabledBackend:
     def wait_for(self, task_id: str, timeout: float | None = None) -> Meta:
         return self._refuse(task_id)
 
+    def wait_for_many(
+        self, task_ids: Iterable[str], timeout: float | None = None
+    ) -> Iterator[tuple[str, Meta]]:
+        self._refuse(next(iter(task_ids), "without an id"))
+
     def forget(self, task_id: str) -> None:
+        """Nothing."""
+
+    chords = None
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """What ``encode`` has written."""
+        return self.options.coding.decode(data)
+
+    def save_group(self, group_id: str, data: bytes) -> None:
+        self._refuse(group_id)
+
+    def load_group(self, group_id: str) -> bytes | None:
+        return self._refuse(group_id)
+
+    def forget_group(self, group_id: str) -> None:
         """Nothing."""
 
     def close(self) -> None:

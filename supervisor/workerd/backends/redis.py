@@ -13,18 +13,22 @@ Source:  the wire facts in the interoperability tests, taken from a running Cele
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cached_property
 from typing import Any
 
 import redis.exceptions
 
-from workerd.backends.base import BackendOptions, Meta, pending
+from workerd.backends.base import BackendOptions, Meta, not_in_time, pending
+from workerd.backends.outage import Outage
+from workerd.backends.redis_chords import RedisChords
 from workerd.backends.redis_client import open_client
+from workerd.backends.redis_crowd import Crowd
 from workerd.backends.redis_patience import Patience
 from workerd.backends.url import unreachable
 from workerd.protocol import exceptions
-from workerd.protocol.result import task_key
+from workerd.protocol.result import group_key, task_key
 from workerd.protocol.states import READY_STATES, SUCCESS
 
 LOST = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
@@ -34,8 +38,6 @@ _WHAT = "result backend"
 # A subscription that died without a sign is found by reading the key again this often.
 SILENCE = 30.0
 CONFIRMATION = 5.0
-# How long a server that never answered is tried, and one that did.
-FIRST_PATIENCE, PATIENCE = 1.0, 60.0
 # What the first look has at least: without a round trip nobody can tell what is there.
 ONE_LOOK = 1.0
 
@@ -43,7 +45,7 @@ ONE_LOOK = 1.0
 class RedisBackend:
     """Results behind one Redis URL."""
 
-    enabled = True
+    enabled = shared = True
 
     def __init__(self, url: str, options: BackendOptions) -> None:
         self.url = url
@@ -81,6 +83,34 @@ class RedisBackend:
         with self._reaching():
             self._client.delete(self.key(task_id))
 
+    @cached_property
+    def chords(self) -> RedisChords:
+        """The counts of chords."""
+        return RedisChords(self._client, self.options, self._reaching)
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """What ``encode`` has written."""
+        return self.options.coding.decode(data)
+
+    def save_group(self, group_id: str, data: bytes) -> None:
+        """Keep which results a group has, as long as results."""
+        with self._reaching():
+            self._client.set(self._group_key(group_id), data, ex=self.options.lifetime(SUCCESS))
+
+    def load_group(self, group_id: str) -> bytes | None:
+        """What was saved of a group."""
+        with self._reaching():
+            found: bytes | None = self._client.get(self._group_key(group_id))
+        return found
+
+    def forget_group(self, group_id: str) -> None:
+        """Remove what was saved of a group."""
+        with self._reaching():
+            self._client.delete(self._group_key(group_id))
+
+    def _group_key(self, group_id: str) -> str:
+        return group_key(group_id, self.options.prefix())
+
     def close(self) -> None:
         """Close every connection of the pool."""
         self._client.close()
@@ -89,7 +119,7 @@ class RedisBackend:
     def wait_for(self, task_id: str, timeout: float | None = None) -> Meta:
         """The meta of a task that has ended, as soon as it has."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        outage = _Outage()
+        outage = Outage()
         while True:
             try:
                 meta = self._look(task_id, deadline) or self._watch(task_id, deadline, outage)
@@ -102,12 +132,31 @@ class RedisBackend:
             if deadline is not None and time.monotonic() >= deadline:
                 raise exceptions.TimeoutError(f"task {task_id} has not ended within {timeout:g} s")
 
+    def wait_for_many(
+        self, task_ids: Iterable[str], timeout: float | None = None
+    ) -> Iterator[tuple[str, Meta]]:
+        """Each task's id and meta as soon as it has ended, over one subscription for all."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        crowd = Crowd(self._client, self._patience, {self.key(task_id): task_id for task_id in task_ids})
+        outage = Outage()
+        while crowd.waiting:
+            try:
+                for task_id, data in crowd.gather(deadline):
+                    outage.over()
+                    if (meta := self._ended(data)) is not None and crowd.has_ended(task_id):
+                        yield task_id, meta
+            except LOST as exc:
+                if not outage.wait(deadline):
+                    raise unreachable(_WHAT, self.url, exc)  # noqa: B904 (it carries its cause)
+            if crowd.waiting and deadline is not None and time.monotonic() >= deadline:
+                raise not_in_time(crowd.waiting.values(), timeout)
+
     def _look(self, task_id: str, deadline: float | None) -> Meta | None:
         """The meta of a task that has ended already."""
         with self._patience.until(None if deadline is None else max(deadline, time.monotonic() + ONE_LOOK)):
             return self._ended(self._client.get(self.key(task_id)))
 
-    def _watch(self, task_id: str, deadline: float | None, outage: _Outage) -> Meta | None:
+    def _watch(self, task_id: str, deadline: float | None, outage: Outage) -> Meta | None:
         """The meta of a task as soon as it has ended; None at the deadline."""
         key = self.key(task_id)
         with self._patience.until(deadline), closing(self._client.pubsub()) as channel:
@@ -143,30 +192,6 @@ class RedisBackend:
             yield
         except LOST as exc:
             raise unreachable(_WHAT, self.url, exc)  # noqa: B904 (it carries its cause)
-
-
-class _Outage:
-    """How long the server has not answered, and whether to try once more."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._pause = 0.0
-        self._patience = FIRST_PATIENCE
-
-    def over(self) -> None:
-        self._since, self._pause, self._patience = None, 0.0, PATIENCE
-
-    def wait(self, deadline: float | None) -> bool:
-        """Sleep before the next try; False when patience, or the time until ``deadline``, is at its end."""
-        now = time.monotonic()
-        if deadline is not None and now >= deadline:
-            return False
-        self._since = now if self._since is None else self._since
-        if now - self._since >= self._patience:
-            return False
-        self._pause = min(max(self._pause * 2, 0.05), 1.0)
-        time.sleep(self._pause if deadline is None else max(min(self._pause, deadline - now), 0.0))
-        return True
 
 
 def _confirm(channel: Any, deadline: float | None) -> None:

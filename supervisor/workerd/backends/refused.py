@@ -11,8 +11,9 @@ Units: seconds; bytes.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from workerd.protocol.exceptions import BackendStoreError
 from workerd.protocol.result import Coding, Lineage, make_meta
@@ -30,14 +31,15 @@ LARGE = 1 << 20
 """No server refuses to read less."""
 
 
-@dataclass(slots=True, eq=False)
-class Result:
+class Result(msgspec.Struct, eq=False):
     """One state of one task on its way to the server; ``then`` is told when it is there."""
 
     task_id: str
     state: str
     meta: bytes
     then: Callable[[], object] | None
+    reply_to: str | None = None
+    """The queue at which the caller waits for it, where results are messages."""
     refused: bool = False
     """A full server has refused it."""
     alone_since: float | None = None
@@ -53,7 +55,7 @@ class Result:
         size = f"{len(self.meta)} bytes"
         text = f"the task ended with {self.state}, but its result of {size} cannot be stored: {reason}"
         meta = make_meta(self.task_id, FAILURE, BackendStoreError(text), Lineage(children=[]), coding=coding)
-        return Result(self.task_id, FAILURE, coding.encode(meta), self.then)
+        return Result(self.task_id, FAILURE, coding.encode(meta), self.then, self.reply_to)
 
 
 def tell_end(result: Result, reason: str) -> None:

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 from workerd.errors import PermissionDeniedError, RefusedError, UnavailableError, WorkerdError
+from workerd.masking import masked
 from workerd.paths import embedded_socket, embedded_url
-from workerd.urls import masked
 
 EMBEDDED = "embedded"
 
@@ -38,7 +38,7 @@ def unreachable(what: str, url: str, exc: BaseException) -> WorkerdError:
 
 def _trouble(what: str, place: str, exc: BaseException) -> UnavailableError:
     # Only who has got an error already pays for the import.
-    from workerd.transport.opening import unauthenticated  # noqa: PLC0415
+    from workerd.transport.blocking import unauthenticated  # noqa: PLC0415
 
     refused = str(exc) if isinstance(exc, RefusedError) else unauthenticated(place, exc)
     if refused is not None:

@@ -93,3 +93,57 @@ def test_a_look_without_time_to_wait_finds_what_is_there(redis_url: str, timeout
         results.close()  # what costs the most time of all is a new connection
         assert results.wait_for("a", timeout)["result"] == 1
     results.close()
+
+
+def test_many_results_are_told_in_one_subscription_and_nobody_asks_twice(
+    redis_server: RedisServer, redis_url: str
+) -> None:
+    results = backend(redis_url)
+    names = [f"id-{number}" for number in range(1200)]
+
+    def store(some: list[str]) -> None:
+        for name in some:
+            results.store(name, "SUCCESS", results.encode({"status": "SUCCESS", "result": name}))
+
+    store(names[:300])
+    later = threading.Timer(0.5, store, (names[300:],))
+    with redis_server.client() as client:
+        client.config_resetstat()
+        later.start()
+        ended = [(task_id, meta["result"]) for task_id, meta in results.wait_for_many(names, timeout=30.0)]
+        stats = client.info("commandstats")
+    later.join()
+    assert sorted(ended) == sorted(zip(names, names, strict=True))
+    # Three chunks at first, what is missing in two or three more behind its subscription; stores are ours.
+    assert stats["cmdstat_mget"]["calls"] <= 7
+    assert stats["cmdstat_subscribe"]["calls"] <= 3
+    results.close()
+
+
+def test_of_many_results_those_that_do_not_come_are_counted(redis_url: str) -> None:
+    results = backend(redis_url)
+    results.store("a", "SUCCESS", results.encode({"status": "SUCCESS", "result": 1}))
+    seen = results.wait_for_many(["a", "b", "c"], timeout=0.3)
+    assert next(seen)[0] == "a"
+    with pytest.raises(TaskTimeoutError, match=r"2 tasks, b among them, have not ended within 0.3 s"):
+        next(seen)
+    results.close()
+
+
+def test_many_are_waited_for_through_a_lost_connection(redis_server: RedisServer, redis_url: str) -> None:
+    results = backend(redis_url)
+    names = [f"id-{number}" for number in range(50)]
+    with redis_server.client() as client:
+
+        def cut_and_store() -> None:
+            client.client_kill_filter(_type="pubsub")
+            for name in names:
+                data = results.encode({"status": "SUCCESS", "result": name})
+                client.set(f"celery-task-meta-{name}", data)  # told to nobody
+
+        later = threading.Timer(0.3, cut_and_store)
+        later.start()
+        ended = dict(results.wait_for_many(names, timeout=20.0))
+        later.join()
+    assert set(ended) == set(names)
+    results.close()

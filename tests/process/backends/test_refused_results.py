@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.process.backends.test_result_writer import Desk, meta, stored
+from tests.process.backends.desk import Desk, meta, stored
 from tests.support.brokers import RedisServer
-from workerd.backends import writer as writer_module
+from workerd.backends import redis_writer as writer_module
 
 MB = 1 << 20
 CONTINUED = "the task ended with SUCCESS, but its result of {size} bytes cannot be stored: "

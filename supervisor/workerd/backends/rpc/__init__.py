@@ -1,0 +1,1 @@
+"""``rpc://``: results as messages to the queues at which their callers wait."""
