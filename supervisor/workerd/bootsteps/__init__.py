@@ -5,8 +5,9 @@ stops them in reverse.  Steps are added as classes: ``app.steps["worker"].add(My
 """
 
 from workerd.bootsteps.blueprint import Blueprint
+from workerd.bootsteps.consumer_step import ConsumerStep
 from workerd.bootsteps.life import CLOSE, RUN, TERMINATE, State
-from workerd.bootsteps.steps import ConsumerStep, StartStopStep, Step
+from workerd.bootsteps.steps import StartStopStep, Step
 from workerd.bootsteps.stepset import StepSet
 
 __all__ = [

@@ -6,12 +6,12 @@ Errors: ConfigError and StepError for steps that cannot be found or ordered; wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
-from workerd.bootsteps.life import Life
-from workerd.bootsteps.order import Edge, Roster, boot_order, edges_of
+from workerd.bootsteps.life import Life, logger
+from workerd.bootsteps.order import Edge, Neighbours, Roster, boot_order, edges_of
 from workerd.bootsteps.steps import Step, alias_of
 from workerd.bootsteps.stepset import StepRef
 
@@ -21,6 +21,7 @@ class Blueprint(Life):
 
     ``default_steps`` is the literal boot order of the built-in steps; ``steps`` are those added to them.
     ``parent_attribute`` is the name under which each step finds its parent (``worker`` or ``c``).
+    ``around(hook)`` is entered around each hook of an added step, from ``start`` on.
     """
 
     name: str | None = None
@@ -37,16 +38,22 @@ class Blueprint(Life):
         *,
         default_steps: Sequence[StepRef] | None = None,
         parent_attribute: str | None = None,
+        around: Callable[[str], AbstractContextManager[Any]] | None = None,
     ) -> None:
         super().__init__(on_start, on_close, on_stopped)
         self.name = name or self.name or f"{type(self).__module__}.{type(self).__name__}"
         self.alias = self.name.rpartition(".")[2]
         self.default_steps = self.default_steps if default_steps is None else default_steps
         self.parent_attribute = parent_attribute or self.parent_attribute
+        self._added_around = around
+        self.neighbours = Neighbours()
+        """Steps of other blueprints that those here may require, or may not; to be set before ``plan``."""
         self.steps: dict[str, Step] = {}
         """Every step by its name, those that were not included too."""
         self.order: tuple[Step, ...] = ()
         """Every step in boot order, those that were not included too."""
+        self.included: frozenset[Step] = frozenset()
+        """The steps that want to take part."""
         self._added = frozenset(steps or ())
         self._roster: Roster | None = None
         self._edges: list[Edge] = []
@@ -54,7 +61,7 @@ class Blueprint(Life):
     def plan(self) -> list[type[Step]]:
         """Find and order the steps, and make none of them.  Errors: ConfigError, StepError."""
         self._debug("Preparing bootsteps.")
-        roster = self._roster = Roster(self.alias, self.default_steps, self._added)
+        roster = self._roster = Roster(self.alias, self.default_steps, self._added, self.neighbours)
         self._debug("Building graph...")
         edges = edges_of(roster)
         self._edges += edges
@@ -74,10 +81,23 @@ class Blueprint(Life):
         self.order = tuple(made)
         self.steps = {type(step).name: step for step in made}
         self._debug("New boot order: {%s}", ", ".join(step.alias for step in made))
+        included = set()
         for step in made:
             with self._blame(step.alias):
-                step.include(parent)
+                if step.include(parent):
+                    included.add(step)
+        self.included = frozenset(included)
         return self
+
+    @property
+    def built_in(self) -> Sequence[type[Step]]:
+        """The steps of ``default_steps``; all others were added."""
+        return self._roster.defaults if self._roster is not None else ()
+
+    @property
+    def classes(self) -> tuple[type[Step], ...]:
+        """Every step of the plan, as a class."""
+        return tuple(self._roster or ())
 
     def __getitem__(self, word: str) -> Step:
         """The step of that name, label or alias.
@@ -100,12 +120,25 @@ class Blueprint(Life):
             self._edges.append((type(other.order[0]), type(self.order[-1])))
 
     def info(self, parent: Any) -> dict[str, Any]:
-        """The ``info`` of all included steps, merged."""
+        """The ``info`` of all included steps, merged; one that raises is logged and left out."""
         merged: dict[str, Any] = {}
         for step in parent.steps:
             if step is not None:
-                merged.update(step.info(parent) or {})
+                merged.update(self.info_of(step, parent))
         return merged
+
+    def info_of(self, step: Step, parent: Any) -> Mapping[str, Any]:
+        """What one step tells of itself; empty, and logged, when it raises."""
+        try:
+            return step.info(parent) or {}
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 (logged, with its traceback)
+            logger.error("Error on info of %s: %r", step.alias, exc, exc_info=True)
+            return {}
+
+    def _around(self, step: Step, hook: str) -> AbstractContextManager[Any]:
+        if self._added_around is None or type(step) in self.built_in:
+            return super()._around(step, hook)
+        return self._added_around(hook)
 
     @contextmanager
     def _blame(self, alias: str) -> Iterator[None]:

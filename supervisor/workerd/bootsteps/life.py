@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import IntEnum
 from typing import Any
 
@@ -207,7 +207,8 @@ class Life:
             return
         self._debug("Starting %s", step.alias)
         try:
-            step.start(parent)
+            with self._around(step, "start"):
+                step.start(parent)
         except BaseException as exc:
             exc.add_note(f"raised by the start of {step.alias}, a step of the {self.alias} blueprint")
             raise
@@ -250,16 +251,21 @@ class Life:
     def _call(
         self, step: Step, methods: Sequence[str], words: str, args: Sequence[Any], *, propagate: bool
     ) -> None:
-        found = next((call for name in methods if (call := getattr(step, name, None)) is not None), None)
-        if found is None:
+        method = next((name for name in methods if getattr(step, name, None) is not None), None)
+        if method is None:
             return
         self._debug("%s %s...", words.capitalize(), step.alias)
         try:
-            found(*args)
+            with self._around(step, method):
+                getattr(step, method)(*args)
         except (Exception, SystemExit) as exc:
             if propagate:
+                exc.add_note(f"raised by {method} of {step.alias}, a step of the {self.alias} blueprint")
                 raise
             logger.error("Error on %s %s: %r", words, step.alias, exc, exc_info=True)
+
+    def _around(self, step: Step, hook: str) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def _debug(self, text: str, *args: Any) -> None:
         logger.debug(f"| %s: {text}", self.alias, *args)

@@ -9,11 +9,13 @@ Errors: ConfigError for a name that leads nowhere or is no step; StepError for s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
+
+import msgspec
 
 from workerd.bootsteps.steps import Step, alias_of, import_attr
 from workerd.bootsteps.stepset import StepRef
@@ -24,11 +26,26 @@ Edge: TypeAlias = tuple[StepClass, StepClass]
 """(a step, a step that starts before it)."""
 
 
+class Neighbours(msgspec.Struct, frozen=True):
+    """Steps of other blueprints, as far as ``requires`` may name them."""
+
+    before: Collection[StepClass] = ()
+    """These have all started before: whoever requires one of them has it."""
+    later: Collection[StepClass] = ()
+    """These start when all steps here have started: nobody here can require them."""
+
+
 class Roster:
     """The step classes of one blueprint, by name, and what each of them requires."""
 
-    def __init__(self, blueprint: str, defaults: Sequence[StepRef], added: Iterable[StepRef]) -> None:
-        self.blueprint = blueprint
+    def __init__(
+        self,
+        blueprint: str,
+        defaults: Sequence[StepRef],
+        added: Iterable[StepRef],
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        self.blueprint, self._neighbours = blueprint, neighbours or Neighbours()
         self._classes: dict[str, StepClass] = {}
         self._pending: list[StepClass] = []
         where = f"the {blueprint} blueprint"
@@ -47,7 +64,7 @@ class Roster:
         """
         if word in self._classes:
             return self._classes[word]
-        matches = [cls for cls in self if word in (cls.label, alias_of(cls), cls.__name__)]
+        matches = _called(word, self)
         own = [cls for cls in matches if cls in self.defaults]
         if len(own or matches) > 1:
             names = ", ".join(cls.name for cls in own or matches)
@@ -67,22 +84,34 @@ class Roster:
             for ref in _references(cls):
                 if isinstance(ref, str) and ":" not in ref and "." not in ref:
                     bare.append((cls, ref))
-                else:
-                    found[cls].append(self._add(self._load(ref, f"step {cls.name}"), f"step {cls.name}"))
+                elif not self._is_neighbour(loaded := self._load(ref, f"step {cls.name}"), cls):
+                    found[cls].append(self._add(loaded, f"step {cls.name}"))
         for cls, word in bare:
-            found[cls].append(self.find(word) or self._unknown(word, cls))
+            own, others = self.find(word), _called(word, self._neighbours.later or self._neighbours.before)
+            if own is not None:
+                found[cls].append(own)
+            elif not any(self._is_neighbour(other, cls) for other in others):
+                self._unknown(word, cls)
         return {cls: tuple(dict.fromkeys(required)) for cls, required in found.items()}
+
+    def _is_neighbour(self, required: StepClass, cls: StepClass) -> bool:
+        """Whether another blueprint has seen to it that ``required`` has started."""
+        if required.name in self._classes:
+            return False
+        if required in self._neighbours.later:
+            raise ConfigError(
+                f"step {cls.name} requires {alias_of(required)!r}, which starts after the {self.blueprint}"
+                " blueprint",
+                f"add {cls.name} to the blueprint that has {alias_of(required)!r}",
+            )
+        return required in self._neighbours.before
 
     def _load(self, ref: StepRef, where: str) -> StepClass:
         loaded: object = ref
         if isinstance(ref, str):
             # By name first: a step of __main__ or of a function's body cannot be imported again.
             loaded = self._classes.get(ref.replace(":", ".")) or self._import(ref, where)
-        if isinstance(loaded, type) and issubclass(loaded, Step):
-            return loaded
-        if isinstance(loaded, Step):
-            raise ConfigError(f"{where} names {loaded!r}, an instance", "name the class: it is made later")
-        raise ConfigError(f"{where} names {ref!r}, which is not a bootstep", "derive it from bootsteps.Step")
+        return checked(loaded, ref, where)
 
     def _import(self, path: str, where: str) -> object:
         if not path.rpartition(":" if ":" in path else ".")[0]:
@@ -105,7 +134,7 @@ class Roster:
             self._pending.append(cls)
         return cls
 
-    def _unknown(self, word: str, cls: StepClass) -> StepClass:
+    def _unknown(self, word: str, cls: StepClass) -> NoReturn:
         raise ConfigError(
             f"step {cls.name} requires {word!r}, and the {self.blueprint} blueprint has no such step",
             self._suggestion(word),
@@ -117,6 +146,15 @@ class Roster:
         if near:
             return f"did you mean {near[0]!r}?"
         return f"known steps: {', '.join(sorted(alias_of(cls) for cls in self))}"
+
+
+def checked(loaded: object, ref: object, where: str) -> StepClass:
+    """``loaded`` if it is a step class; ``ref`` is how ``where`` names it.  Errors: ConfigError."""
+    if isinstance(loaded, type) and issubclass(loaded, Step):
+        return loaded
+    if isinstance(loaded, Step):
+        raise ConfigError(f"{where} names {loaded!r}, an instance", "name the class: it is made later")
+    raise ConfigError(f"{where} names {ref!r}, which is not a bootstep", "derive it from bootsteps.Step")
 
 
 def edges_of(roster: Roster) -> tuple[Edge, ...]:
@@ -164,6 +202,10 @@ def boot_order(roster: Roster, edges: Iterable[Edge]) -> tuple[StepClass, ...]:
         order.append(chosen)
         sorter.done(chosen)
     return tuple(order)
+
+
+def _called(word: str, classes: Iterable[StepClass]) -> list[StepClass]:
+    return [cls for cls in classes if word in (cls.label, alias_of(cls), cls.__name__)]
 
 
 def _references(cls: StepClass) -> Sequence[StepRef]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
-HOOKS = ("start", "stop", "close", "terminate", "shutdown", "register_with_event_loop")
+HOOKS = ("start", "stop", "close", "drain", "terminate", "shutdown", "register_with_event_loop")
 
 
 class StepType(type):
@@ -40,8 +40,9 @@ class StepType(type):
 class Step(metaclass=StepType):
     """A part of a blueprint.
 
+    It is made once, before anything starts: ``__init__``, then ``include_if``, then ``create``.
     A plain step takes part in the life cycle with those of ``start``, ``stop``, ``close``,
-    ``terminate``, ``shutdown`` and ``register_with_event_loop`` that it defines.
+    ``drain``, ``terminate``, ``shutdown`` and ``register_with_event_loop`` that it defines.
     """
 
     name: ClassVar[str]
@@ -132,7 +133,7 @@ class StartStopStep(Step):
         return self._delegate("stop")
 
     def close(self, parent: Any) -> Any:
-        """The blueprint is about to stop: take nothing new."""
+        """A stop has begun: take nothing new."""
 
     def terminate(self, parent: Any) -> Any:
         """Stop at once: ``obj.terminate()`` where it exists, otherwise as ``stop``."""
@@ -143,47 +144,6 @@ class StartStopStep(Step):
     def _delegate(self, method: str) -> Any:
         # A step whose create() returns the step itself overrides the methods that it means.
         return getattr(self.obj, method)() if self.obj and self.obj is not self else None
-
-
-class ConsumerStep(StartStopStep):
-    """A Consumer step that consumes messages of its own with kombu's ``Consumer``.
-
-    Each connection gets a new channel, so ``get_consumers`` runs again after every reconnect.
-    """
-
-    requires: ClassVar[Iterable[Any]] = ("Connection",)
-    consumers: Iterable[Any] | None = None
-
-    def get_consumers(self, channel: Any) -> Iterable[Any] | None:
-        """Return the ``kombu.Consumer`` objects to start on ``channel``."""
-        raise NotImplementedError("missing get_consumers")
-
-    def start(self, c: Any) -> None:
-        self._leave(c, cancel=True)
-        channel = c.connection.channel()
-        self.consumers = self.get_consumers(channel)
-        for consumer in self.consumers or ():
-            consumer.consume()
-
-    def stop(self, c: Any) -> None:
-        self._leave(c, cancel=True)
-
-    def shutdown(self, c: Any) -> None:
-        """Close the channels; the connection goes away with them, so nothing is cancelled."""
-        self._leave(c, cancel=False)
-
-    def _leave(self, c: Any, *, cancel: bool) -> None:
-        # Cleared first: stop and shutdown both come at the end, and either may come twice.
-        consumers, self.consumers = list(self.consumers or ()), None
-        gone = _link_errors(c)
-        channels: list[Any] = []
-        for consumer in consumers:
-            if cancel:
-                _quietly(consumer.cancel, gone)
-            if consumer.channel is not None and consumer.channel not in channels:
-                channels.append(consumer.channel)
-        for channel in channels:
-            _quietly(channel.close, gone)
 
 
 def alias_of(cls: type[Step]) -> str:
@@ -213,19 +173,3 @@ def _accepted(init: Callable[..., None], options: Mapping[str, Any]) -> dict[str
         return given
     names = {p.name for p in others if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return {name: value for name, value in given.items() if name in names}
-
-
-def _link_errors(c: Any) -> tuple[type[BaseException], ...]:
-    connection = getattr(c, "connection", None)
-    return (
-        OSError,
-        *getattr(connection, "connection_errors", ()),
-        *getattr(connection, "channel_errors", ()),
-    )
-
-
-def _quietly(call: Callable[[], Any], errors: tuple[type[BaseException], ...]) -> None:
-    try:
-        call()
-    except errors:
-        return  # the link is gone, and with it what this call would have undone
