@@ -10,6 +10,7 @@ from workerd.clock import Clock, SystemClock
 from workerd.errors import ConfigError
 from workerd.source.base import Delivery, TaskSource
 from workerd.source.owner import Owner
+from workerd.transport.kinds import kind_of
 from workerd.transport.loop import Loop
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def open_source(
     served in their order, and not in turn (Redis only).
     """
     clock = clock or SystemClock()
-    kind = connection.transport.driver_type
+    kind = kind_of(connection)
     # One broker's library need not be imported for the other's sake.
     if kind == "redis":
         from workerd.source.redis import VISIBILITY, RedisSource  # noqa: PLC0415

@@ -15,8 +15,9 @@ its queue.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from workerd.protocol.dead import Letter
@@ -26,8 +27,7 @@ Done = Callable[[], None]
 Counted = Callable[[Mapping[str, int]], None]
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """One message on one link.
 
     ``tag`` names it to its source; ``message`` is None when ``problem`` says why it cannot be read;
@@ -46,6 +46,14 @@ class Delivery:
     """When it came here, by ``Clock.now``; 0 where that does not matter (Redis)."""
     adopted: bool = False
     """The broker has it no more, and the state database has: to give it back is to publish it (AMQP)."""
+
+    until: float = 0.0
+    """Where it is to be parked for another reason than its ETA: until when, as Unix time."""
+
+    @property
+    def due(self) -> float | None:
+        """Until when it waits if it is parked now; None for one that has nothing to wait for."""
+        return self.until or (self.message.eta if self.message is not None else None)
 
     @property
     def counted(self) -> bool:
@@ -125,14 +133,14 @@ class TaskSource(Protocol):
         """Move one to ``<queue>.dead`` with the letter, byte for byte, then forget it."""
 
     def can_park(self, delivery: Delivery) -> bool:
-        """True when the broker can keep this one until its ETA.
+        """True when the broker can keep this one until it is due.
 
         Where it must be prepared for that first, that begins here, and it may be asked again."""
 
     def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
-        """Let this one, which has an ETA and can be parked, wait in the broker: about then it is in its queue
-        again, for anyone, with the deaths it has caused.  ``refused`` is called in place of ``then`` when
-        the broker does not keep it; it is still ours then."""
+        """Let this one, which is due later and can be parked, wait in the broker: about then it is in its
+        queue again, for anyone, with the deaths it has caused.  ``refused`` is called in place of ``then``
+        when the broker does not keep it; it is still ours then."""
 
     def note(self, delivery: Delivery, deaths: int) -> None:
         """Should this node die, another one that takes this over shall count so many deaths.  Best effort

@@ -8,12 +8,14 @@ Errors: those of the broker's library; ConfigError for a broker without task que
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from workerd.errors import ConfigError
 from workerd.protocol.dead import Letter
+from workerd.transport.kinds import kind_of
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
@@ -24,8 +26,7 @@ TIMEOUT = 5.0
 """Seconds to wait for each answer of the broker."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True, eq=False):
     """One message that was put aside, with its letter.
 
     ``raw`` is the message as the broker keeps it: on Redis its envelope, on RabbitMQ its body, to which the
@@ -83,7 +84,7 @@ class DeadQueues(Protocol):
 
 def open_dead_queues(connection: Connection) -> DeadQueues:
     """Those of the broker of ``connection``, which is not used for them in the case of Redis."""
-    kind = connection.transport.driver_type
+    kind = kind_of(connection)
     # One broker's library need not be imported for the other's sake.
     if kind == "redis":
         from workerd.source.redis.dead_queues import RedisDeadQueues  # noqa: PLC0415

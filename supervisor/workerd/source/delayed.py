@@ -9,10 +9,12 @@ Errors: those of the broker's library; ConfigError for a broker without task que
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from workerd.errors import ConfigError
+from workerd.transport.kinds import kind_of
 
 if TYPE_CHECKING:
     from kombu.connection import Connection
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from workerd.protocol.message import Message
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, eq=False):
     """One message; ``message`` is None when it cannot be read."""
 
     queue: str
@@ -56,7 +57,7 @@ class DelayedMessages(Protocol):
 
 def open_delayed(connection: Connection) -> DelayedMessages:
     """Those of the broker of ``connection``, which is not used for them in the case of Redis."""
-    kind = connection.transport.driver_type
+    kind = kind_of(connection)
     # One broker's library need not be imported for the other's sake.
     if kind == "redis":
         from workerd.source.redis.delayed_messages import RedisDelayedMessages  # noqa: PLC0415

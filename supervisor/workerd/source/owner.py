@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from workerd.source.base import Deaths, counted_in_it
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """One incarnation of the daemon.
 
     ``predecessors`` are the dead ones of the same daemon, and ``deaths`` knows what they have left untold of

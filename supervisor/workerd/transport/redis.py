@@ -1,9 +1,9 @@
 """``RedisLink``: one connection to a Redis server, driven by the hub, never waiting.
 
-``connect`` has redis-py open the connection, under a timeout, and blocks; ``open`` does it in the loop.
-After that the socket is non-blocking and only this class reads and writes it.  Commands are pipelined:
-replies come in the order of the commands, and a group of commands has one callback.  Errors of single
-commands are values among the replies (``ReplyError``); only the loss of the link is told through ``on_lost``.
+``connect`` opens the connection under a timeout and blocks; ``open`` does it in the loop.  After that only
+this class reads and writes the socket.  Replies come in the order of the commands, and a group of these has
+one callback.  Errors of single commands are values among the replies (``ReplyError``); only the loss of the
+link is told through ``on_lost``.
 
 Units:   seconds.
 Errors:  UnavailableError from ``connect``, ``open`` and ``drain`` alone.
@@ -27,7 +27,8 @@ from workerd.errors import UnavailableError
 from workerd.transport.address import RedisAddress
 from workerd.transport.health import DEADLINE, HealthCheck
 from workerd.transport.loop import Cancelable, Loop
-from workerd.transport.opening import Opening, greeting, hang_up, open_blocking
+from workerd.transport.opening import Opening, greeting, hang_up
+from workerd.transport.plain import open_plain
 from workerd.transport.refusals import refusal
 
 Word = str | bytes | int | float
@@ -85,9 +86,14 @@ class RedisLink:
 
     def connect(self, timeout: float = 5.0) -> None:
         """Open the connection and join the loop; blocks, each step of it for ``timeout`` at most."""
-        opener, self.protocol = open_blocking(self.address, timeout)
-        # redis-py has no public way to hand its socket over.
-        self._join(opener._sock, opener.disconnect)
+        if self.address.tls is None:
+            sock, self.protocol = open_plain(self.address, timeout)
+            self._join(sock, partial(hang_up, sock))
+        else:
+            from workerd.transport.blocking import open_blocking  # noqa: PLC0415 (redis-py, for TLS alone)
+
+            opener, self.protocol = open_blocking(self.address, timeout)
+            self._join(opener._sock, opener.disconnect)  # there is no public way
         self._health.start()
 
     def open(self, timeout: float, on_up: Callable[[], object]) -> None:

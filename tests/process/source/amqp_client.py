@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from amqp.exceptions import NotFound
 from kombu import Connection
+
+from tests.process.source.node import Node
 
 
 class Client:
@@ -43,3 +47,21 @@ class Client:
 
     def take(self, queue: str) -> Any:
         return self.channel.basic_get(queue, no_ack=True)
+
+
+@pytest.fixture
+def client(rabbit_url: str) -> Iterator[Client]:
+    client = Client(rabbit_url)
+    yield client
+    client.connection.collect()
+
+
+def quiet(node: Node, url: str) -> None:
+    """Turn until the broker has done what was written before, and everything it sent is here."""
+    other = Connection(url)
+    channel = other.channel()
+    for _ in range(3):
+        node.turn()
+        channel.basic_qos(0, 1, False)
+    other.release()
+    node.turn()

@@ -14,11 +14,15 @@ from kombu import Connection
 from tests.support.eventually import eventually
 from workerd.protocol.dead import Letter
 from workerd.source import Delivery, Owner, TaskSource, open_source
-from workerd.worker.hub import Hub
-from workerd.worker.scope import Scope
+from workerd.worker.loop.hub import Hub
+from workerd.worker.loop.scope import Scope
 
 T = TypeVar("T")
 GROUP = "default"
+
+
+def numbered(count: int, prefix: str = "t") -> list[str]:
+    return [f"{prefix}{n:03}" for n in range(count)]
 
 
 def letter(reason: str = "test", **fields: Any) -> Letter:

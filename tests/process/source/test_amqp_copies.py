@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.process.source.amqp_client import Client
+from tests.process.source.amqp_client import Client, client
 from tests.process.source.conftest import MakeNode
 from tests.process.source.node import letter
 from tests.support.proxy import Proxy
 from workerd.source.apart import RETRY
 
-
-@pytest.fixture
-def client(rabbit_url: str) -> Iterator[Client]:
-    client = Client(rabbit_url)
-    yield client
-    client.connection.collect()
+__all__ = ["client"]
 
 
 def test_a_dead_queue_that_is_refused_holds_up_no_others_and_is_told_once(

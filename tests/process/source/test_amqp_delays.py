@@ -106,6 +106,20 @@ def exists(peer: Client, exchange: str) -> bool:
         return True
 
 
+def test_one_that_waits_for_something_else_than_its_eta_comes_when_that_is_over(
+    node: MakeNode, peer: Client
+) -> None:
+    ours = node(peer.url).start(peer.queue)
+    peer.send("turn", headers={"task": "proj.add"})
+    [delivery] = ours.fetch(1)
+    delivery.until = time.time() + 1.5
+    park(ours, delivery)
+    ours.until(lambda: peer.waiting() == 1)
+    [again] = ours.fetch(1)
+    assert again.message is not None and again.message.id == "turn"
+    assert (again.redelivered, again.until) == (False, 0.0)
+
+
 def test_a_parked_message_comes_back_as_it_was_and_not_before_long(node: MakeNode, peer: Client) -> None:
     ours = node(peer.url).start(peer.queue)
     send(peer, "one", seconds=4, expiration=1000, priority=3)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
-from tests.process.source.amqp_client import Client
+from tests.process.source.amqp_client import Client, client
 from tests.process.source.conftest import MakeNode
 from tests.process.source.node import GROUP, Node, letter
 from workerd.source.amqp.cancellations import RETRY
 
-
-@pytest.fixture
-def client(rabbit_url: str) -> Iterator[Client]:
-    client = Client(rabbit_url)
-    yield client
-    client.connection.collect()
+__all__ = ["client"]
 
 
 def frames(node: Node) -> tuple[int, int]:

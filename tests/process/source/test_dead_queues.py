@@ -13,7 +13,7 @@ from kombu import Connection
 
 from tests.process.source.amqp_client import Client
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import Node, envelope, letter
+from tests.process.source.node import Node, envelope, letter, numbered
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.eventually import eventually
 from workerd.errors import UnavailableError
@@ -90,10 +90,6 @@ def make(request: pytest.FixtureRequest, node: MakeNode) -> Iterator[MakeRoom]:
 @pytest.fixture
 def room(make: MakeRoom) -> Room:
     return make()
-
-
-def numbered(count: int) -> list[str]:
-    return [f"t{n:03}" for n in range(count)]
 
 
 def test_looking_changes_nothing_however_often(room: Room) -> None:

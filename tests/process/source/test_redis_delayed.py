@@ -86,6 +86,24 @@ def test_it_comes_at_its_time_and_not_a_second_later(
     assert not again.redelivered
 
 
+def test_one_that_waits_for_something_else_than_its_eta_comes_when_that_is_over(
+    node: MakeNode, redis_url: str, client: redis.Redis
+) -> None:
+    ours = node(redis_url).start()
+    client.lpush("q", envelope("turn"))
+    [delivery] = ours.fetch(1)
+    assert not ours.source.can_park(delivery)
+    delivery.until = time.time() + 3
+    ours.until(lambda: ours.source.can_park(delivery))
+    ours.park(delivery)
+    [(_, score)] = client.zrange(DELAYED, 0, -1, withscores=True)
+    assert score == pytest.approx(delivery.until, abs=0.01)
+    due(client, "turn")
+    ours.until(lambda: not client.exists(DELAYED))
+    [again] = ours.fetch(1)
+    assert (again.raw, again.until) == (delivery.raw, 0.0)
+
+
 def test_equal_messages_stay_two(node: MakeNode, redis_url: str, client: redis.Redis) -> None:
     ours = node(redis_url).start()
     raw = envelope("twin", eta=time.time() + 600)

@@ -11,7 +11,7 @@ import redis
 from kombu import Connection
 
 from tests.process.source.conftest import MakeNode
-from tests.process.source.node import GROUP, envelope, ids_of, letter
+from tests.process.source.node import GROUP, envelope, ids_of, letter, numbered
 from workerd.errors import UnavailableError
 from workerd.source.redis.keys import Keys
 
@@ -20,10 +20,6 @@ LEVELS = ("q", "q\x06\x163", "q\x06\x166", "q\x06\x169")
 
 def push(client: redis.Redis, *ids: str, queue: str = "q") -> None:
     client.lpush(queue, *(envelope(task_id, queue) for task_id in ids))
-
-
-def numbered(count: int, prefix: str = "t") -> list[str]:
-    return [f"{prefix}{n:03}" for n in range(count)]
 
 
 def test_a_fetched_message_is_in_flight_under_our_tag_until_it_is_settled(

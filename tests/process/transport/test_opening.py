@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 from workerd.errors import UnavailableError
 from workerd.transport.address import address_of_url
 from workerd.transport.redis import RedisLink
-from workerd.worker.hub import Hub
+from workerd.worker.loop.hub import Hub
 
 
 @pytest.fixture

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from amqp import spec
 
-from workerd.source.amqp.channel import OnMessage
+from workerd.source.amqp.channel import OnMessage, TaskChannel
 
 
 class Consumers:
     """What comes goes to ``on_message``; ``on_cancelled`` hears of queues whose consumer the broker ended."""
 
-    def __init__(self, channel: Any, on_message: OnMessage, on_cancelled: Callable[[str], object]) -> None:
+    def __init__(
+        self, channel: TaskChannel, on_message: OnMessage, on_cancelled: Callable[[str], object]
+    ) -> None:
         self._channel, self._on_message, self._on_cancelled = channel, on_message, on_cancelled
         self._tags: dict[str, str] = {}
         self._begun = 0
@@ -25,7 +26,7 @@ class Consumers:
 
     def limit(self, limit: int, *, shared: bool) -> None:
         """How many messages may be unsettled: on the whole channel, or of each consumer that begins later."""
-        self._channel.send_method(spec.Basic.Qos, "lBb", (0, limit, shared))
+        self._channel.limit(limit, shared=shared)
 
     def begin(self, queue: str) -> str:
         # A fresh tag each time: the answer to a cancel may come after the next consume.

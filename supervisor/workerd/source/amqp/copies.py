@@ -6,7 +6,7 @@ confirmed that.  Whoever waits for several deliveries is told when none of them 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from workerd.source.amqp.group import Group
     from workerd.source.amqp.outgoing import Declare, Route
     from workerd.source.amqp.publisher import Publisher
-    from workerd.source.base import Done
+    from workerd.source.base import Delivery, Done
+
+NOTHING: Set[Tag] = frozenset()
 
 
 class Copies:
@@ -25,7 +27,7 @@ class Copies:
     def __init__(self, publisher: Publisher, on_copied: Callable[[], object]) -> None:
         self._publisher, self._on_copied = publisher, on_copied
         self._copying: set[Tag] = set()
-        self._thens: list[tuple[set[Tag], Done]] = []  # called once none of these is being copied
+        self._thens: list[tuple[Set[Tag], Done]] = []  # called once none of these is being copied
 
     def __len__(self) -> int:
         """Copies that the broker has not confirmed."""
@@ -61,15 +63,18 @@ class Copies:
             self._copying.add(tag)
             self._publisher.publish(queue, declare, message, partial(self._sent, tag))
 
-    def after(self, tags: Iterable[Tag], then: Done) -> None:
-        """``tell`` calls ``then`` once none of ``tags`` is being copied."""
-        self._thens.append((self._copying.intersection(tags), then))
+    def after(self, deliveries: Iterable[Delivery], then: Done) -> None:
+        """``tell`` calls ``then`` once none of ``deliveries`` is being copied."""
+        waits_for = self._copying.intersection([d.tag for d in deliveries]) if self._copying else NOTHING
+        self._thens.append((waits_for, then))
 
     def tell(self) -> None:
         """What had to be written before has been written."""
-        due = [then for copies, then in self._thens if copies.isdisjoint(self._copying)]
-        self._thens = [pair for pair in self._thens if not pair[0].isdisjoint(self._copying)]
-        for then in due:
+        due, self._thens = self._thens, []
+        if self._copying:  # which is rare
+            self._thens = [pair for pair in due if not pair[0].isdisjoint(self._copying)]
+            due = [pair for pair in due if pair[0].isdisjoint(self._copying)]
+        for _, then in due:
             then()
 
     def _copied(self, group: Group, number: int) -> None:

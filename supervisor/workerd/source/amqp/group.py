@@ -14,10 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from amqp import spec
-
 from workerd.source.amqp.intake import Intake
-from workerd.source.base import Delivery
 
 if TYPE_CHECKING:
     from workerd.clock import Clock
@@ -42,7 +39,7 @@ class Group:
         self.acked = self.frames = 0
         """Messages that were acknowledged, and the frames that it took."""
         self._ask, self._clock, self._draining = ask, clock, False
-        self._channel: Any = None
+        self._channel: TaskChannel | None = None
         self._inbox: deque[tuple[str, Any, float]] = deque()  # came at, and there was no room yet
         self._held: dict[int, Any] = {}  # given to the consumer and not settled, lowest number first
 
@@ -89,10 +86,9 @@ class Group:
         """The channel is gone with its connection."""
         self._channel = None
 
-    def number(self, delivery: Delivery) -> int | None:
-        """Its number on this channel; None for what another one delivered, or what is settled."""
-        name, number = delivery.tag
-        return number if name == self.name and number in self._held else None
+    def holds(self, number: int) -> bool:
+        """Whether the consumer has this one, and has not settled it."""
+        return number in self._held
 
     def message(self, number: int) -> Any:
         """What the broker sent under ``number``."""
@@ -103,31 +99,31 @@ class Group:
         self._draining, self.room = True, 0
 
     def work(self) -> None:
-        """Tell the broker what has ended, and how much more may come."""
-        if self.intake is None or self._channel is None:
+        """Tell the broker what has ended, and how much more may come, in one write."""
+        channel = self._channel
+        if self.intake is None or channel is None:
             return
-        for number in self.acks | self.nacks:
-            self.intake.settled(self._held[number])
+        if self.intake.takes_turns:
+            for number in self.acks | self.nacks:
+                self.intake.settled(self._held[number])
         if self._draining:
             self.intake.pause()
         else:
             self.intake.allow(len(self._held) - self.pending, self.room, self.waiting)
-        self._return_surplus()
+        self._return_surplus(channel)
         for number in sorted(self.nacks, reverse=True):
-            self._return(number)
+            channel.nack(number)
             del self._held[number]
         self.nacks.clear()
-        self._acknowledge()
+        self._acknowledge(channel)
+        channel.flush()
 
-    def _return_surplus(self) -> None:
+    def _return_surplus(self, channel: TaskChannel) -> None:
         """The last to come is the first to go back, so that they lie in their order again."""
         overdue = self._clock.now() - PATIENCE
         while self._inbox and (self._draining or (self.room <= 0 and self._inbox[0][2] <= overdue)):
             _, message, _ = self._inbox.pop()
-            self._return(message.delivery_tag)
-
-    def _return(self, number: int) -> None:
-        self._channel.send_method(spec.Basic.Nack, "Lbb", (number, False, True))
+            channel.nack(message.delivery_tag)
 
     def take(self) -> list[tuple[str, Any, float]]:
         """(queue, message, when it came) of what there is room for; the consumer has it from now on."""
@@ -145,16 +141,20 @@ class Group:
             self._inbox.append((queue, message, self._clock.now()))
         self._ask()
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, channel: TaskChannel) -> None:
         """One frame for all up to the first that goes on, one for each of the others."""
-        first = next((number for number in self._held if number not in self.acks), None)
-        run = {number for number in self.acks if first is None or number < first}
-        if run:
-            self._channel.basic_ack(max(run), multiple=True)
-        for number in self.acks - run:
-            self._channel.basic_ack(number)
-        self.frames += bool(run) + len(self.acks - run)
-        self.acked += len(self.acks)
-        for number in self.acks:
+        acks, last = self.acks, 0
+        for number in self._held:
+            if number not in acks:
+                break
+            last = number
+        if last:
+            channel.ack(last, multiple=True)
+        for number in acks:
+            if number > last:
+                channel.ack(number)
+                self.frames += 1
             del self._held[number]
-        self.acks.clear()
+        self.frames += bool(last)
+        self.acked += len(acks)
+        acks.clear()

@@ -36,6 +36,7 @@ class Groups:
         self._clock, self._ask = clock, ask
         self._on_cancelled, self._on_declared = on_cancelled, on_declared
         self._groups: dict[str, Group] = {}
+        self._by_channel: dict[str, Group] = {}
 
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
@@ -43,7 +44,8 @@ class Groups:
     def __getitem__(self, name: str) -> Group:
         """The group ``name``, made if there is none."""
         if name not in self._groups:
-            self._groups[name] = Group(self._ask, self._clock)
+            group = self._groups[name] = Group(self._ask, self._clock)
+            self._by_channel[group.name] = group
         return self._groups[name]
 
     @property
@@ -93,12 +95,21 @@ class Groups:
             intake.revive(queue)
         self._ask()
 
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        """Acknowledge those that a channel of this link has delivered."""
+        for delivery in deliveries:
+            channel, number = delivery.tag
+            group = self._by_channel.get(channel)
+            if group is not None and group.holds(number):
+                group.acks.add(number)
+
     def holding(self, deliveries: Iterable[Delivery]) -> Iterator[tuple[Group, int]]:
         """Channels and numbers; what a channel of an earlier link delivered, the broker has taken back."""
         for delivery in deliveries:
-            for group in self:
-                if (number := group.number(delivery)) is not None:
-                    yield group, number
+            channel, number = delivery.tag
+            group = self._by_channel.get(channel)
+            if group is not None and group.holds(number):
+                yield group, number
 
     def info(self) -> dict[str, Any]:
         """Plain values for ``status``."""

@@ -29,7 +29,8 @@ SHORT = 700
 """A frame of at most so many bytes holds no deeper ones: each takes seven."""
 
 _HEADER = 2
-_FIXED = 12  # bytes before the properties: class, weight, size of the body
+FIXED = 12
+"""Bytes before the properties: class, weight, length of the body."""
 _HEADERS_ONLY = struct.pack(">H", 1 << 13)
 
 
@@ -53,20 +54,31 @@ def tolerant(on_frame: OnFrame) -> OnFrame:
     return read
 
 
+def properties_of(content: bytes) -> dict[str, Any]:
+    """The properties in a header frame, whatever is in it."""
+    properties, why = _read(content)
+    return _read(_without_properties(content, why))[0] if why else properties
+
+
 def unread(headers: Mapping[str, Any]) -> str:
     """Why the properties of a message with these ``headers`` were not read; empty when they were."""
     return f"its properties cannot be read: {headers.get(WHY, '?')}" if UNREAD in headers else ""
 
 
 def _fault(content: bytes) -> str:
+    return _read(content)[1]
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], str]:
+    """The properties, and what is wrong with them."""
     try:
-        properties, _ = decode_properties_basic(content, _FIXED)
+        properties, _ = decode_properties_basic(content, FIXED)
     except RecursionError:
-        return "they are nested too deeply"
+        return {}, "they are nested too deeply"
     except Exception as exc:  # noqa: BLE001 (whatever it is, the next message must come)
-        return f"{type(exc).__name__}: {exc}"[:200]
-    deep = _depth(properties.get("application_headers")) > MOST_DEPTH
-    return "they are nested too deeply" if deep else ""
+        return {}, f"{type(exc).__name__}: {exc}"[:200]
+    deep = len(content) > SHORT and _depth(properties.get("application_headers")) > MOST_DEPTH
+    return properties, "they are nested too deeply" if deep else ""
 
 
 def _depth(value: Any) -> int:
@@ -79,6 +91,6 @@ def _depth(value: Any) -> int:
 
 
 def _without_properties(content: bytes, why: str) -> bytes:
-    headers = {UNREAD: content[_FIXED : _FIXED + MOST_KEPT], WHY: why}
+    headers = {UNREAD: content[FIXED : FIXED + MOST_KEPT], WHY: why}
     table: bytes = dumps("F", [headers])
-    return content[:_FIXED] + _HEADERS_ONLY + table
+    return content[:FIXED] + _HEADERS_ONLY + table

@@ -85,6 +85,11 @@ class Intake:
             self.limit = held + room
             self._turns.work(self.queues, room - waiting)
 
+    @property
+    def takes_turns(self) -> bool:
+        """True while it matters which consumer's messages are settled: ``settled`` is to be told of each."""
+        return self._turns.listening
+
     def settled(self, message: Any) -> None:
         """This is about to be settled."""
         self._turns.settled(message)

@@ -1,14 +1,15 @@
 """A py-amqp connection in the hub: read without waiting, heartbeats kept, its loss told once.
 
-py-amqp reads a frame until it has all of it, so it is only asked to when the whole frame has come: the bytes
-are received here without blocking and left in its own buffer, from which its synchronous calls (declare,
-close) go on as ever.  Those and every write have the socket's timeout.
+py-amqp reads a frame until it has all of it, so the bytes are received here, without blocking, and given to
+a ``Reader``.  What py-amqp's synchronous calls (declare, close) read has the socket's timeout, as has every
+write.
 
 Units:  seconds.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 import struct
 from collections.abc import Callable, Iterator
@@ -18,14 +19,14 @@ from typing import Any
 from amqp.exceptions import AMQPError
 
 from workerd.source.amqp.header_frames import tolerant
+from workerd.source.amqp.reader import Reader
 from workerd.transport.loop import Cancelable, Loop
 
 TIMEOUT = 5.0
-READ_SIZE = 16 * 1024  # py-amqp copies what is left of its buffer several times a frame
+READ_SIZE = 64 * 1024  # what is left of it is copied for each frame that goes to py-amqp
 READS = 16
 """Reads in one turn; other descriptors have their turn then."""
 
-HEADER = struct.Struct(">BHI")
 LINK_ERRORS = (OSError, AMQPError, struct.error, ValueError)
 """What py-amqp raises for a lost connection, a closed channel, and bytes that it cannot read."""
 
@@ -45,12 +46,14 @@ class AmqpLink:
 
     def __init__(self, connection: Any, loop: Loop, on_lost: Callable[[str], object]) -> None:
         self._connection, self._loop, self._on_lost = connection, loop, on_lost
-        self._fd = -1
+        self._reader = Reader(connection)
+        self._fd, self._tls = -1, False
         self._heart: Cancelable | None = None
         self._closed = False
 
     def start(self) -> None:
         self._connection.sock.settimeout(TIMEOUT)
+        self._tls = isinstance(self._connection.sock, ssl.SSLSocket)
         self._connection.on_inbound_frame = tolerant(self._connection.on_inbound_frame)
         self._fd = self._connection.sock.fileno()
         self._loop.add_reader(self._fd, self.read)
@@ -81,39 +84,38 @@ class AmqpLink:
         """Take what has come and dispatch the frames that are complete."""
         with self.guarded():
             for _ in range(READS):
-                if self._closed or not self._receive():
+                if self._closed or not (data := self._receive()):
                     return
-                while not self._closed and self._frame_is_whole():
-                    self._connection.blocking_read()
+                self._reader.feed(data)
+                if not self._tls and len(data) < READ_SIZE:
+                    return  # that was all
             # TLS may hold decrypted bytes that no poll would tell of.
             self._loop.call_soon(self.read)
 
-    def _receive(self) -> bool:
-        """False when nothing is there."""
+    def _receive(self) -> bytes:
+        """Empty when nothing is there."""
         if not self._connection.connected:  # its attributes would connect again
             raise ConnectionResetError("the connection is closed")
-        transport = self._connection.transport
-        transport.sock.settimeout(0)
         try:
-            data = transport.sock.recv(READ_SIZE)
+            data = self._receive_decrypted() if self._tls else self._receive_plain()
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
-        finally:
-            transport.sock.settimeout(TIMEOUT)
+            return b""
         if not data:
             raise ConnectionResetError("the broker closed the connection")
-        # No public way to hand bytes to py-amqp; its frame reader begins with this buffer.
-        transport._read_buffer += data
-        return True
+        return data
 
-    def _frame_is_whole(self) -> bool:
-        if not self._connection.connected:
-            return False
-        buffer = self._connection.transport._read_buffer
-        if len(buffer) < HEADER.size:
-            return False
-        size: int = HEADER.unpack_from(buffer)[2]
-        return len(buffer) > HEADER.size + size  # and the octet that ends it
+    def _receive_plain(self) -> bytes:
+        # The descriptor of a socket with a timeout does not block; Python's recv() would wait for it first.
+        return os.read(self._fd, READ_SIZE)
+
+    def _receive_decrypted(self) -> bytes:
+        sock = self._connection.sock
+        sock.settimeout(0)
+        try:
+            data: bytes = sock.recv(READ_SIZE)
+        finally:
+            sock.settimeout(TIMEOUT)
+        return data
 
     def _beat(self) -> None:
         self.read()  # after a long stop of this process, the peer's heartbeats wait in the socket

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from amqp.basic_message import Message
@@ -13,8 +14,7 @@ Declare = Callable[[Any, str], object]
 """Makes sure that a queue exists, given the connection and the queue's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Another way than the default exchange to the queue.
 
     Nothing is declared for it, and a message that takes it is not published again when the broker does not
@@ -24,10 +24,11 @@ class Route:
     exchange: str
     key: str
     refused: Callable[[], object]
+    mandatory: bool = True
+    """Told when the message reaches no queue; what is for whoever listens need not reach anybody."""
 
 
-@dataclass(slots=True, eq=False)
-class Copy:
+class Copy(msgspec.Struct, eq=False):
     """One message; ``then`` is told once the broker has it for good."""
 
     queue: str
@@ -41,6 +42,11 @@ class Copy:
     def where(self) -> tuple[str, str]:
         """Exchange and routing key."""
         return ("", self.queue) if self.route is None else (self.route.exchange, self.route.key)
+
+    @property
+    def mandatory(self) -> bool:
+        """The broker tells when it reaches no queue."""
+        return self.route is None or self.route.mandatory
 
     def is_for(self, queue: str) -> bool:
         """True when it goes straight to ``queue``."""

@@ -38,9 +38,9 @@ class Parking:
         self._delays, self._copies, self._clock = delays, copies, clock
 
     def park(self, group: Group, number: int, delivery: Delivery, refused: Callable[[], object]) -> None:
-        """Let what ``group`` holds under ``number`` wait for its ETA; ``refused`` when it does not."""
-        assert delivery.message is not None and delivery.message.eta is not None
-        exchange, key = way(delivery.message.eta - self._clock.wall(), delivery.queue)
+        """Let what ``group`` holds under ``number`` wait until it is due; ``refused`` when it does not."""
+        assert delivery.due is not None
+        exchange, key = way(delivery.due - self._clock.wall(), delivery.queue)
         route = Route(exchange, key, partial(self._refused, group, number, refused))
         message = parked_message(group.message(number), delivery)
         self._copies.send(group, number, delivery.queue, declare_task_queue, message, route)

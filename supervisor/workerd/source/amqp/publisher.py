@@ -52,13 +52,19 @@ NOT_KEPT = ("application_headers", "expiration", "user_id")
 class Publisher:
     """Confirmed publishing over a second connection to the broker of ``connection``.
 
-    ``pulse`` calls what it is given once the broker has answered something, or never if it is gone.
+    ``pulse`` calls what it is given once the broker has answered something, or never if it is gone;
+    ``what`` is published, for the log.
     """
 
     def __init__(
-        self, connection: Connection, loop: Loop, pulse: Callable[[Callable[[], None]], None]
+        self,
+        connection: Connection,
+        loop: Loop,
+        pulse: Callable[[Callable[[], None]], None],
+        what: str = "Messages that leave for another queue",
     ) -> None:
         self._broker: Any = connection  # kombu's own types are incomplete
+        self._what = what
         self._loop, self._pulse = loop, pulse
         self._waiting: deque[Copy] = deque()
         self._apart = Apart(loop, self._try_refused)
@@ -71,6 +77,8 @@ class Publisher:
         self._asked = self._blocked = self._closed = self._feeling = False
         self._retry: Cancelable | None = None
         self._told = False  # that nothing can be published
+        self.problem = ""
+        """By what the link was lost; empty since something was confirmed."""
 
     def publish(
         self,
@@ -83,6 +91,11 @@ class Publisher:
         """Publish to ``queue``; ``then`` is called once the broker has confirmed it."""
         self._waiting.append(Copy(queue, declare, message, then, route))
         self._ask()
+
+    def flush(self) -> None:
+        """Send now what would be sent in the next turn, if there is a connection."""
+        if self._link is not None and not self._closed:
+            self._send_all()
 
     def close(self, *, lost: bool = False) -> None:
         """Leave; what is not confirmed stays where it came from.  ``lost``: do not wait for a last word."""
@@ -161,7 +174,7 @@ class Publisher:
         self._published += 1
         self._unconfirmed[self._published] = copy
         # Not basic_publish: it looks for broker messages first, and waits when one is incomplete.
-        where = (0, *copy.where, True, False)  # mandatory: a queue that is gone is told
+        where = (0, *copy.where, copy.mandatory, False)
         self._channel.send_method(spec.Basic.Publish, "Bssbb", where, copy.message)
 
     def _confirmed(self, number: int, multiple: bool) -> None:
@@ -175,12 +188,12 @@ class Publisher:
             self._ask()
 
     def _taken(self, copy: Copy) -> None:
-        self._failures = 0
+        self._failures, self.problem = 0, ""
         if copy.route is None:
             self._apart.taken(copy.queue)
         if self._told:
             self._told = False
-            logger.info("Messages that leave for another queue are published again")
+            logger.info("%s are published again", self._what)
 
     def _refused(self, number: int, multiple: bool) -> None:
         for copy in self._take(number, multiple):
@@ -227,6 +240,7 @@ class Publisher:
         self._channel.events["basic_return"].add(self._returned)
 
     def _lost(self, reason: str) -> None:
+        self.problem = reason
         self._hang_up()
         copies = [*self._unconfirmed.values(), *self._waiting]
         self._unconfirmed.clear()
@@ -237,7 +251,7 @@ class Publisher:
         self._try_later()
         if self._failures == TOLD:
             self._told = True
-            logger.error("Messages that leave for another queue wait: %s; trying again", reason)
+            logger.error("%s wait: %s; trying again", self._what, reason)
 
     def _try_later(self) -> None:
         if self._retry is None and not self._closed:

@@ -35,7 +35,7 @@ from workerd.source.amqp.parking import Parking
 from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
 from workerd.source.amqp.pulse import Pulse
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
-from workerd.source.amqp.reading import content_of, delivery_of
+from workerd.source.amqp.reading import Reading, content_of
 from workerd.source.base import Counted, Delivery, Done
 from workerd.transport.loop import Cancelable, Loop
 
@@ -52,7 +52,7 @@ class AmqpSource:
     def __init__(
         self, connection: Connection, loop: Loop, zone: tzinfo = UTC, clock: Clock | None = None
     ) -> None:
-        self._zone, self._clock = zone, clock or SystemClock()
+        self._reading, self._clock = Reading(zone), clock or SystemClock()
         self._connection, self._loop = connection, loop
         self._publisher = Publisher(connection, loop, self._feel_pulse)
         self._copies = Copies(self._publisher, self._ask)
@@ -119,8 +119,7 @@ class AmqpSource:
         """Nothing to arrange: the broker sends as soon as it can."""
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        for group, number in self._groups.holding(deliveries):
-            group.acks.add(number)
+        self._groups.settle(deliveries)
         self._finish(deliveries, then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
@@ -218,7 +217,7 @@ class AmqpSource:
 
     def _hand_over(self) -> None:
         for group in self._groups:
-            deliveries = [delivery_of(group.name, *one, zone=self._zone) for one in group.take()]
+            deliveries = [self._reading.delivery(group.name, *one) for one in group.take()]
             if deliveries and not self._closed:
                 self._on_deliveries(deliveries)
         if self._patience is None and not self._closed and self._groups.waiting:
@@ -240,7 +239,7 @@ class AmqpSource:
 
     def _finish(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         if then is not None:
-            self._copies.after([delivery.tag for delivery in deliveries], then)
+            self._copies.after(deliveries, then)
         self._ask()
 
     def _ask(self) -> None:

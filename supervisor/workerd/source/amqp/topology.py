@@ -66,7 +66,8 @@ def can_wait(queue: str) -> bool:
 
 def has_waited(exchange: str, key: str) -> bool:
     """True of a message that has come from there."""
-    return _EXCHANGE.fullmatch(exchange) is not None and _KEY.match(key) is not None
+    # Asked of each message, most of which have no exchange.
+    return bool(exchange and _EXCHANGE.fullmatch(exchange) and _KEY.match(key))
 
 
 def without_traces(headers: Mapping[str, Any]) -> dict[str, Any]:

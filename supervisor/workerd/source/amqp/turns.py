@@ -67,8 +67,7 @@ class Turns:
 
     def came(self, message: Any) -> None:
         """A consumer has brought this."""
-        tag = message.delivery_info.get("consumer_tag")
-        if tag in self._open:
+        if self._open and (tag := message.delivery_info.get("consumer_tag")) in self._open:
             self._open[tag] -= 1
             self._come = True
 
@@ -81,8 +80,7 @@ class Turns:
 
     def settled(self, message: Any) -> None:
         """This is about to be settled, which makes room for another one of the same consumer."""
-        tag = message.delivery_info.get("consumer_tag")
-        if tag in self._open:
+        if self._open and (tag := message.delivery_info.get("consumer_tag")) in self._open:
             self._open[tag] += 1
 
     def _must_ask(self, queues: Sequence[str], room: int) -> bool:

@@ -19,7 +19,7 @@ from workerd.source.redis.dead_scripts import PURGE, REQUEUE
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import Script
 from workerd.transport.address import RedisAddress
-from workerd.transport.opening import open_blocking
+from workerd.transport.blocking import open_blocking
 
 PAGE = 100
 

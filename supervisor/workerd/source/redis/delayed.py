@@ -63,9 +63,9 @@ class Delayed:
         self.count = 0
         """How many there are, when the broker was last asked."""
 
-    def can_park(self, eta: float) -> bool:
+    def can_park(self, due: float) -> bool:
         """False for what would come back at once, and while the broker's clock is not known."""
-        return self._now is not None and eta > self._now + NET
+        return self._now is not None and due > self._now + NET
 
     def ask(self) -> None:
         """Look in the next round; called each second."""
@@ -119,14 +119,13 @@ class Delayed:
 
 
 def parking(deliveries: Sequence[Delivery], keys: Keys) -> Iterator[tuple[list[str | bytes], list[str]]]:
-    """The arguments and tags of scripts that park ``deliveries``, which have an ETA."""
+    """The arguments and tags of scripts that park ``deliveries`` until they are due."""
     for start in range(0, len(deliveries), BATCH):
         batch = deliveries[start : start + BATCH]
         args: list[str | bytes] = []
         for delivery in batch:
-            assert delivery.message is not None and delivery.message.eta is not None
-            eta = min(delivery.message.eta, FURTHEST)
-            args += (delivery.tag, f"{eta:.6f}", entry_of(delivery, keys))
+            assert delivery.due is not None
+            args += (delivery.tag, f"{min(delivery.due, FURTHEST):.6f}", entry_of(delivery, keys))
         yield args, [delivery.tag for delivery in batch]
 
 

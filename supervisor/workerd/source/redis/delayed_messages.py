@@ -14,7 +14,7 @@ from workerd.source.redis.delayed import MOST, PATIENCE, split_delayed
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import MOVE, TALLY
 from workerd.transport.address import RedisAddress
-from workerd.transport.opening import open_blocking
+from workerd.transport.blocking import open_blocking
 
 PAGE, TALLIED = 100, 5000
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 TABLE = "_kombu.binding.{}"
 PERMANENT_TABLE = "_kombu.binding_permanent.{}"
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(msgspec.Struct, frozen=True):
     """Key names under one set of kombu's transport options."""
 
     prefix: str = ""
@@ -30,12 +30,13 @@ class Keys:
     @classmethod
     def of_options(cls, options: Mapping[str, Any]) -> Keys:
         """From the ``transport_options`` of a kombu connection."""
+        usual = cls()
         return cls(
-            prefix=options.get("global_keyprefix", ""),
-            separator=options.get("sep", cls.separator),
-            steps=tuple(sorted(options.get("priority_steps", cls.steps))),
-            unacked_name=options.get("unacked_key", cls.unacked_name),
-            index_name=options.get("unacked_index_key", cls.index_name),
+            prefix=options.get("global_keyprefix", usual.prefix),
+            separator=options.get("sep", usual.separator),
+            steps=tuple(sorted(options.get("priority_steps", usual.steps))),
+            unacked_name=options.get("unacked_key", usual.unacked_name),
+            index_name=options.get("unacked_index_key", usual.index_name),
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from workerd.source.base import Delivery
 from workerd.source.redis.calls import Calls
@@ -21,6 +21,13 @@ MOST = 500
 Looked = Callable[[list[Delivery], bool], object]
 
 
+class _Place(NamedTuple):
+    """What a script must know of a queue; made once, as a message waits for each look."""
+
+    lists: list[str]
+    tail: str
+
+
 class Looks:
     """One look at a time; unless ``strict``, the queue that was served first goes to the end of the order."""
 
@@ -28,6 +35,8 @@ class Looks:
         self._calls, self._keys, self._inflight, self._prefix = calls, keys, inflight, prefix
         self._read = read
         self.queues: list[str] = []
+        self._places: dict[str, _Place] = {}
+        self._watched: set[bytes] = set()  # their lists, as the server names them
         self.tracking = self.strict = False
         self.armed = False
         """The lists were empty, and the server or the net will wake us when they are not."""
@@ -42,12 +51,19 @@ class Looks:
             return False
         # Where it enters must not depend on how the queues were named, or equal nodes serve alike.
         self.queues.insert(len(self.queues) if self.strict else random.randint(0, len(self.queues)), queue)
+        self._places[queue] = _Place(self._keys.lists(queue), tail_of(queue))
+        self._watch()
         self.armed = False
         return True
 
     def remove(self, queue: str) -> None:
         if queue in self.queues:
             self.queues.remove(queue)
+            del self._places[queue]
+            self._watch()
+
+    def _watch(self) -> None:
+        self._watched = {name.encode() for place in self._places.values() for name in place.lists}
 
     def concerns(self, push: Sequence[Any]) -> bool:
         """True when a push of the server ends the wait."""
@@ -55,8 +71,7 @@ class Looks:
             return False
         if push[1] is None:  # the database was flushed
             return True
-        names = {name.encode() for queue in self.queues for name in self._keys.lists(queue)}
-        return not names.isdisjoint(push[1])
+        return not self._watched.isdisjoint(push[1])
 
     def look(self, room: int, then: Looked) -> bool:
         """Take up to ``room`` messages; ``then(deliveries, more)`` where ``more`` asks for another look.
@@ -67,12 +82,13 @@ class Looks:
             return False
         self.under_way, self.armed = True, False
         asked = min(room, MOST)
-        levels = zip(*(self._keys.lists(queue) for queue in self.queues), strict=True)
-        names = [name for level in levels for name in level]
-        queues = self.queues * len(self._keys.steps)
+        places = [self._places[queue] for queue in self.queues]
+        names = [name for level in zip(*(place.lists for place in places), strict=True) for name in level]
+        steps = len(self._keys.steps)
+        queues = self.queues * steps
         args: list[Word] = [asked, f"{self._inflight.score:.3f}", self._prefix, self._number]
         # The lists of a level share the room; where there is one list a level, it may have it all.
-        args += [1 if self.strict else len(self.queues), *map(tail_of, queues)]
+        args += [1 if self.strict else len(self.queues), *([place.tail for place in places] * steps)]
         keys = [self._keys.unacked, self._keys.index, *names]
         reads: list[Command] = [("EXISTS", *names)] if self.tracking and self._short else []
         took = partial(self._took, asked, self._number, queues, then)
@@ -91,7 +107,7 @@ class Looks:
                 return
             for raw in raws:
                 deliveries.append(self._read(f"{self._prefix}{number + len(deliveries)}", queue, raw))
-        self._inflight.add(delivery.tag for delivery in deliveries)
+        self._inflight.add([delivery.tag for delivery in deliveries])
         if not self.strict and deliveries and (served := deliveries[0].queue) in self.queues:
             self.queues.remove(served)
             self.queues.append(served)

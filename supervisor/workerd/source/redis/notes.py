@@ -2,7 +2,7 @@
 
 What a node's messages have killed, and which of them run, is in its memory and on its disk, where no other
 node can read it.  So a count is kept in Redis for those that do not tell the same themselves.  It is
-written a moment late, so that short runs, most of all, cost nothing.
+written a moment late, so that many cost one command.
 
 Units: seconds.
 """
@@ -20,8 +20,8 @@ from workerd.source.redis.keys import Keys
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Command
 
-DELAY = 0.2
-"""A run that is shorter is never noted."""
+DELAY = 0.1
+"""What is taken back within this time is never written."""
 
 
 class Notes:

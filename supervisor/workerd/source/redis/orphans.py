@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from workerd.source.base import Delivery
 from workerd.source.redis.envelopes import batches
@@ -24,8 +25,7 @@ from workerd.source.redis.scripts import TAKE
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Estate:
+class _Estate(msgspec.Struct):
     """What one dead owner has left, and how far we are with it."""
 
     owner: str

@@ -14,21 +14,23 @@ Rules that each of them keeps:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha1
+
+import msgspec
 
 CHUNK = 1000
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A script and the digest by which the server knows it."""
 
     text: str
-    sha: str = field(init=False)
+    sha: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sha", sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+        msgspec.structs.force_setattr(
+            self, "sha", sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        )
 
 
 _CHECK = """

@@ -9,9 +9,10 @@ what is for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from workerd.protocol.dead import Letter, entry_of
 from workerd.source.apart import Apart
@@ -30,15 +31,14 @@ NOT_OURS = ("WRONGTYPE", "NOPERM", "user executing the script")
 """What an error answer says of a key; before Redis 7 other words may come first."""
 
 
-@dataclass(slots=True)
-class _Move:
+class _Move(msgspec.Struct):
     """One script call, the tags that it ends in the order of its arguments, and who waits for it."""
 
     script: Script
     keys: list[str]
     args: Sequence[str | bytes]
     tags: list[str]
-    thens: list[Done] = field(default_factory=list)
+    thens: list[Done] = msgspec.field(default_factory=list)
 
 
 class Settlements:
@@ -61,7 +61,8 @@ class Settlements:
 
     def settle(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         self.pending += len(deliveries)
-        self._settled += [delivery.tag for delivery in deliveries]
+        for delivery in deliveries:
+            self._settled.append(delivery.tag)
         if then is not None:
             self._thens.append(then)
 

@@ -178,8 +178,7 @@ class RedisSource:
         self._pacer.ask()
 
     def can_park(self, delivery: Delivery) -> bool:
-        eta = delivery.message.eta if delivery.message is not None else None
-        return eta is not None and self._delayed.can_park(eta)
+        return delivery.due is not None and self._delayed.can_park(delivery.due)
 
     def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
         self._settlements.park(delivery, then)
