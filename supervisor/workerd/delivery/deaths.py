@@ -29,14 +29,22 @@ class Tally(NamedTuple):
     supervisors: int = 0
 
 
+NONE = Tally(0)
+
+
 class Memory(Protocol):
     """What outlives the supervisor.  Nothing here waits for a disk or raises."""
 
     def began(self, number: int, mark: bytes, tally: Tally) -> None:
-        """The request ``number`` is about to run."""
+        """The request ``number`` runs as soon as this is saved."""
 
     def ended(self, number: int) -> None:
         """It runs no more."""
+
+    def save(self) -> None:
+        """What began and ended until now outlives the supervisor.
+
+        Called before children get what has begun; what only ended is saved by the memory itself, soon."""
 
     def calm(self) -> None:
         """What runs now shall not be blamed for this supervisor's end."""
@@ -65,9 +73,9 @@ class Deaths:
 
     def of(self, delivery: Delivery) -> Tally:
         """What is known of a message now that it has come."""
-        told = Tally(delivery.message.deaths if delivery.message is not None else 0)
-        known = self._tallies.get(mark_of(delivery), told) if self._tallies else told
-        return max(known, told)
+        message = delivery.message
+        told = Tally(message.deaths) if message is not None and message.deaths else NONE
+        return max(self._tallies.get(mark_of(delivery), told), told) if self._tallies else told
 
     def count_of(self, delivery: Delivery) -> int:
         """How many deaths a message has caused, all told."""
@@ -79,18 +87,29 @@ class Deaths:
 
     # -- runs --------------------------------------------------------------------------------------
 
+    @property
+    def suspect_runs(self) -> bool:
+        """Another suspect must wait now: of two beside each other nobody could say which one killed."""
+        return self._suspect is not None
+
     def must_wait(self, request: Request) -> bool:
-        """True while another suspect runs: of two beside each other nobody could say which one killed."""
+        """True while another suspect runs."""
         return request.suspect and self._suspect is not None
 
+    def save(self) -> None:
+        """What has begun may be given to children: our own death would be known."""
+        if self.memory is not None:
+            self.memory.save()
+
     def began(self, request: Request) -> None:
-        """It is about to be given to a child."""
+        """It is given to a child after the next ``save``."""
         if request.suspect:
             self._suspect = request.number
         if self.memory is not None and not request.acknowledged and not self._calm:
             mark = mark_of(request.delivery)
-            known = self._tallies.get(mark, Tally(0))
-            self.memory.began(request.number, mark, Tally(request.deaths, known.supervisors))
+            known = self._tallies.get(mark, NONE)
+            tally = Tally(request.deaths, known.supervisors) if request.deaths else NONE
+            self.memory.began(request.number, mark, tally)
 
     def ended(self, request: Request) -> None:
         """No child has it any more."""
@@ -104,7 +123,7 @@ class Deaths:
         request.deaths += 1
         if not request.acknowledged:
             mark = mark_of(request.delivery)
-            tally = Tally(request.deaths, self._tallies.get(mark, Tally(0)).supervisors)
+            tally = Tally(request.deaths, self._tallies.get(mark, NONE).supervisors)
             self._tallies[mark] = tally
             request.suspect = self.suspected(tally)
             if self.memory is not None:

@@ -13,8 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.config.model import DEFAULT_POOL
+from workerd.delivery.aftermath import Aftermath
 from workerd.delivery.dead import DeadRoom
 from workerd.delivery.deaths import Deaths
+from workerd.delivery.events import Both
 from workerd.delivery.failures import Failures
 from workerd.delivery.holding import Holding
 from workerd.delivery.intake import Intake
@@ -24,7 +26,9 @@ from workerd.delivery.narrator import Narrator
 from workerd.delivery.orders import Orders
 from workerd.delivery.outcome import DONE, GIVE_BACK
 from workerd.delivery.parking import HORIZON, Parking
-from workerd.delivery.request import Request, Stage
+from workerd.delivery.rates import Rates
+from workerd.delivery.request import NOT_BEGUN, Request, Stage
+from workerd.delivery.revokes import Revokes
 from workerd.delivery.runs import Runs
 from workerd.delivery.settler import Settler
 from workerd.delivery.table import Table
@@ -34,12 +38,13 @@ from workerd.delivery.totals import Totals
 if TYPE_CHECKING:
     from workerd.backends.writer import ResultWriter
     from workerd.clock import Clock
+    from workerd.delivery.events import TaskEvents
     from workerd.source.base import Delivery, TaskSource
 
 MOST_HELD = 10_000
 """Messages that this node holds at most, those included that wait for their ETA or for the backend."""
 
-UNFINISHED = frozenset({Stage.SCHEDULED, Stage.RESERVED, Stage.ACKNOWLEDGING, Stage.RUNNING})
+UNFINISHED = NOT_BEGUN | {Stage.ACKNOWLEDGING, Stage.RUNNING}
 
 
 class Dispatcher:
@@ -62,16 +67,23 @@ class Dispatcher:
     ) -> None:
         self.clock, self.timer, self.hostname = clock, timer, hostname
         self.table, self.totals, self.narrator = Table(), Totals(), Narrator()
+        self.rates = Rates(clock, self._rate_changed)
         queues = queues or {DEFAULT_POOL: ()}
-        share = MOST_HELD // len(queues)
-        self.lanes = {name: Lane(self, name, names, share) for name, names in queues.items()}
+        self.lanes = {name: Lane(self, name, names) for name, names in queues.items()}
+        self.hold_at_most(0)
         self._lane_of_queue = {queue: lane for lane in self.lanes.values() for queue in lane.queues}
         self.deaths = Deaths(max_crashes)
         self.dead_room = DeadRoom(hostname, clock, self.totals, self.narrator)
-        self.settler = Settler(self.table, self.dead_room, self.deaths, clock, self.check_idle)
-        self.failures = Failures()
+        self.settler = Settler(self.table, self.dead_room, self.deaths, clock, timer, self.check_idle)
+        self.failures, self.aftermath = Failures(), Aftermath(self)
+        self.failures.aftermath = self.aftermath
         self.intake, self.runs, self.parking = Intake(self), Runs(self), Parking(self, horizon)
         self.limits, self.orders, self.takeovers = LiveLimits(), Orders(self), Takeovers(self)
+        self.revokes = Revokes(clock)
+        self.receivers: TaskEvents | None = None
+        """The app's own, who are told in any case."""
+        self.events: TaskEvents | None = None
+        """All who are told what happens to tasks."""
         self.holding = Holding(self)
         self.settler.on_forgotten = self.holding.forgotten
         self.draining = False
@@ -86,6 +98,17 @@ class Dispatcher:
         """Where results go; the failures found here go the same way."""
         return self.failures.results
 
+    def tell(self, events: TaskEvents | None) -> None:
+        """Tell the cluster what happens to tasks through ``events`` from now on; None: not any more."""
+        if events is not None and self.receivers is not None:
+            events = Both(events, self.receivers)
+        self.events = self.failures.events = events or self.receivers
+
+    def tell_app(self, receivers: TaskEvents) -> None:
+        """Tell ``receivers`` what happens to tasks, whoever else is told."""
+        self.receivers = receivers
+        self.tell(None)
+
     # -- the lanes -----------------------------------------------------------------------------
 
     @property
@@ -95,7 +118,7 @@ class Dispatcher:
 
     def lane_of_queue(self, queue: str) -> Lane:
         """Whose work the messages of ``queue`` are; the default pool's when nobody consumes it any more."""
-        return self._lane_of_queue.get(queue, self.default)
+        return self._lane_of_queue.get(queue) or self.default
 
     def belongs(self, queue: str, lane: Lane) -> None:
         """The messages of ``queue`` are work of this lane's pool."""
@@ -105,10 +128,21 @@ class Dispatcher:
         """The lane of the pool that runs this request."""
         return self.lanes[request.pool]
 
+    def hold_at_most(self, count: int) -> None:
+        """Hold no more messages than that, an equal share for each pool; 0 for ``MOST_HELD``."""
+        self.most_held = count or MOST_HELD
+        for lane in self.lanes.values():
+            lane.most_held = max(self.most_held // len(self.lanes), 1)
+        self.pump()
+
     def pump(self) -> None:
         """Start what can start, in every lane."""
         for lane in self.lanes.values():
             lane.pump()
+
+    def _rate_changed(self, task: str) -> None:
+        for lane in self.lanes.values():
+            lane.turnstile.changed(task)
 
     # -- the link ------------------------------------------------------------------------------
 
@@ -151,15 +185,19 @@ class Dispatcher:
         if eta is not None and eta > self.clock.wall():
             request.stage = Stage.SCHEDULED
             delay = eta - self.clock.wall()
-            request.timer = self.timer.call_after(delay, self._due, (request,), priority=6)
+            request.timer = self.timer.call_after(delay, self.due, (request,), priority=6)
             return
         request.stage = Stage.RESERVED
-        self.lane_of(request).ready.append(request)
+        self.lane_of(request).line_up(request)
 
-    def _due(self, request: Request) -> None:
-        request.timer, request.stage = None, Stage.RESERVED
+    def due(self, request: Request) -> None:
+        """It waits for its ETA no more."""
+        if request.stage is not Stage.SCHEDULED:
+            return
+        self.cancel_timer(request)
+        request.stage = Stage.RESERVED
         lane = self.lane_of(request)
-        lane.ready.append(request)
+        lane.line_up(request)
         lane.pump()
 
     # -- the end -------------------------------------------------------------------------------
@@ -184,11 +222,12 @@ class Dispatcher:
     def requeue(self, request: Request) -> None:
         """It has not run, or its run was cut off: it is the next to start here."""
         request.stage = Stage.RESERVED
-        self.settler.note(request)
+        request.admitted = request.admitted and request.time_start is None  # what has run takes another turn
+        self.settler.ended(request)
         request.worker_pid = request.time_start = None
         if request.taken:
             self.takeovers.forget(request)
-        elif request.unwanted:
+        elif request.unwanted and request.epitaph is None:
             self.orders.revoke(request)
         elif self.draining and not request.acknowledged:
             self.give_back(request, "the daemon is stopping")
@@ -202,7 +241,7 @@ class Dispatcher:
         if self.settler.source is not None:
             self.settler.source.drain()
         for request in self.table:
-            if request.stage in (Stage.SCHEDULED, Stage.RESERVED) and not request.acknowledged:
+            if request.stage in NOT_BEGUN and not request.acknowledged:
                 self.cancel_timer(request)
                 self.give_back(request, "the daemon is stopping")
         for lane in self.lanes.values():

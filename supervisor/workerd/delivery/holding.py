@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 from workerd.delivery.outcome import GIVE_BACK
-from workerd.delivery.request import Request, Stage, TaskOptions
+from workerd.delivery.request import NOT_BEGUN, Request, Stage, TaskOptions
 
 if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
@@ -36,7 +37,6 @@ AGAIN = 1.0
 """Until the next try, where the state database could not be written."""
 
 RUNS = frozenset({Stage.RUNNING, Stage.STORING})
-WAITS = frozenset({Stage.SCHEDULED, Stage.RESERVED})
 
 
 RESOLUTION = 0.2
@@ -99,7 +99,7 @@ class Holding:
         if not desk.settler.takes_back:
             return
         due = [request for request in desk.table if self._deadline(request) <= now]
-        self._give_back([request for request in due if request.stage in WAITS])
+        self._give_back([request for request in due if request.stage in NOT_BEGUN])
         kept = self._adopt([request for request in due if request.stage in RUNS])
         soonest = min((self._deadline(request) for request in desk.table), default=math.inf)
         if soonest < math.inf:
@@ -116,7 +116,7 @@ class Holding:
             # What was due later has waited for a slot only since then.
             due = max((request.message.eta or 0.0) - request.received, 0.0)
             return min(delivery.came + due + self._patience, last)
-        return last if request.stage in RUNS or request.stage in WAITS else math.inf
+        return last if request.stage in RUNS or request.stage in NOT_BEGUN else math.inf
 
     def _give_back(self, requests: Iterable[Request]) -> None:
         desk = self.dispatcher
@@ -171,9 +171,9 @@ class Holding:
 
     def forgotten(self, request: Request) -> None:
         """Its end is settled."""
-        if request.delivery.adopted and self.shelf is not None:
+        if self.shelf is not None:
             self.shelf.remove(request.delivery.tag[1])
 
 
 def _adopted(delivery: Delivery, key: bytes) -> Delivery:
-    return replace(delivery, tag=("adopted", key), adopted=True)
+    return msgspec.structs.replace(delivery, tag=("adopted", key), adopted=True)

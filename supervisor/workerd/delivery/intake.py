@@ -6,7 +6,7 @@ joined with it, never run again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from workerd.delivery.outcome import DONE
 from workerd.delivery.request import Request, TaskOptions, Verdict
@@ -17,11 +17,25 @@ if TYPE_CHECKING:
     from workerd.source.base import Delivery
 
 
+USUAL = TaskOptions()
+
+
+class Callbacks(Protocol):
+    """Whoever wants to see each request; nobody as long as it is empty."""
+
+    def __len__(self) -> int: ...
+
+    def tell(self, request: Request, /) -> None:
+        """This one is taken in."""
+
+
 class Intake:
     """Takes deliveries for one dispatcher."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
+        self.callbacks: Callbacks | None = None
+        """Of steps, called with each request."""
 
     def take(self, delivery: Delivery) -> None:
         """Reserve it, join it, or put it aside."""
@@ -33,10 +47,16 @@ class Intake:
             request = self._request(delivery, message)
             desk.totals.received += 1
             desk.narrator.received(request)
-            if desk.deaths.of(delivery).supervisors:
+            if desk.events is not None:
+                desk.events.received(request)
+            if self.callbacks:
+                self.callbacks.tell(request)
+            if request.deaths and desk.deaths.of(delivery).supervisors:
                 desk.narrator.survived(request, desk.deaths.most)
             if request.deaths >= desk.deaths.most:
                 desk.runs.condemn(request)
+            elif desk.revokes and desk.revokes.hold(message):
+                desk.orders.revoke(request)
             else:
                 desk.reserve(request)
 
@@ -45,6 +65,8 @@ class Intake:
         if desk.settler.source is None:
             return  # the broker still has it, and delivers it again
         desk.narrator.malformed(delivery)
+        if desk.events is not None:
+            desk.events.unreadable(delivery)
         letter = desk.dead_room.admit(delivery, delivery.problem).letter
         if letter is not None:
             desk.settler.source.put_aside(delivery, letter, desk.check_idle)
@@ -83,7 +105,7 @@ class Intake:
             number=desk.table.next_number(),
             delivery=delivery,
             message=message,
-            options=lane.tasks.get(message.task, TaskOptions()),
+            options=lane.tasks.get(message.task, USUAL),
             received=desk.clock.wall(),
             pool=lane.name,
             deaths=tally.deaths,

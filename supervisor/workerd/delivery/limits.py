@@ -9,8 +9,7 @@ Units: seconds; None says nothing, infinity says that there is no limit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from workerd.delivery.request import TaskOptions
@@ -20,8 +19,7 @@ NONE = math.inf
 """There is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What one of them says."""
 
     soft: float | None = None
@@ -53,13 +51,21 @@ class LiveLimits:
 
     def of(self, message: Message, options: TaskOptions, pool: Limits) -> Limits:
         """The limits of one run."""
+        limits = of_task(options, pool)
         hard, soft = message.timelimit
-        # A message's 0 says nothing, as for Celery's workers.
-        own = Limits(soft or None, hard or None)
-        return self.by_task.get(message.task, NOTHING).over(own).over(of_task(options, pool))
+        if hard or soft:
+            # A message's 0 says nothing, as for Celery's workers.
+            limits = Limits(soft or None, hard or None).over(limits)
+        if (said := self.by_task.get(message.task)) is not None:
+            limits = said.over(limits)
+        return limits
 
 
 def of_task(options: TaskOptions, pool: Limits) -> Limits:
     """The limits of runs of which neither the operator nor the message says anything."""
-    own = Limits(options.soft_time_limit, options.time_limit)
-    return own.over(pool).over(Limits(options.app_soft_time_limit, options.app_time_limit))
+    soft, hard = options.soft_time_limit, options.time_limit
+    if soft is None:
+        soft = options.app_soft_time_limit if pool.soft is None else pool.soft
+    if hard is None:
+        hard = options.app_time_limit if pool.hard is None else pool.hard
+    return NOTHING if soft is None and hard is None else Limits(soft, hard)

@@ -6,20 +6,19 @@ Units: seconds.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from workerd.delivery.limits import Limits
 from workerd.delivery.outcome import DONE
-from workerd.delivery.request import Request, Stage
+from workerd.delivery.request import NOT_BEGUN, Request, Stage
 from workerd_pool import Interruption
 
 if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
-
-WAITING = frozenset({Stage.SCHEDULED, Stage.RESERVED})
 
 
 class Orders:
@@ -34,6 +33,15 @@ class Orders:
             pool = self.dispatcher.lane_of(request).pool
             if pool is not None:
                 pool.interrupt_job(request.number, Interruption.STOP, "the daemon is stopping")
+
+    def link_lost(self, grace: float) -> int:
+        """Interrupt what runs and is not acknowledged, because the broker may give it to others now; it goes
+        back unfinished.  Return how many."""
+        cut = [one for one in self.dispatcher.table.in_stage(Stage.RUNNING) if not one.acknowledged]
+        for request in cut:
+            if (pool := self.dispatcher.lane_of(request).pool) is not None:
+                pool.interrupt_job(request.number, Interruption.STOP, "the link to the broker is lost", grace)
+        return len(cut)
 
     def limit(self, task: str, limits: Limits | None) -> int:
         """New limits for the runs of ``task``, or with None its usual ones; return how many of them go on.
@@ -60,10 +68,24 @@ class Orders:
         """
         return [self._end(request, kill, grace) for request in self.dispatcher.table.with_id(task_id)]
 
+    def revoke_waiting(self, is_meant: Callable[[Request], bool]) -> None:
+        """Do not begin those that wait here; what runs goes on, and no retry of it is begun."""
+        desk = self.dispatcher
+        for request in desk.table:
+            if request.stage is Stage.ACKNOWLEDGING and is_meant(request):
+                request.unwanted = True
+            elif request.stage in NOT_BEGUN and request.epitaph is None and is_meant(request):
+                self.revoke(request)
+        for lane in desk.lanes.values():
+            lane.keep_only_held()
+        desk.pump()
+
     def _end(self, request: Request, kill: bool, grace: float) -> str:
         desk = self.dispatcher
-        if request.stage in WAITING:
-            self.revoke(request)
+        if request.epitaph is not None:
+            return "had ended"
+        if request.stage in NOT_BEGUN:
+            self._not_begun(request, desk.failures.terminated)
             desk.lane_of(request).keep_only_held()
             return "revoked before it ran"
         # Neither once the broker has confirmed it, nor when its child dies of something else.
@@ -82,6 +104,9 @@ class Orders:
 
     def revoke(self, request: Request) -> None:
         """It was not begun, and will not be."""
+        self._not_begun(request, self.dispatcher.failures.revoked)
+
+    def _not_begun(self, request: Request, told: Callable[[Request, Callable[[], None]], None]) -> None:
         desk = self.dispatcher
         if request.timer is not None:
             request.timer.cancel()
@@ -89,4 +114,4 @@ class Orders:
         desk.narrator.revoked(request)
         desk.totals.revoked += 1
         request.stage = Stage.STORING
-        desk.failures.terminated(request, partial(desk.settler.decide, request, DONE))
+        told(request, partial(desk.settler.decide, request, DONE))

@@ -14,7 +14,7 @@ DONE = Verdict(Settlement.DONE)
 GIVE_BACK = Verdict(Settlement.GIVE_BACK)
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The header of a child's DONE frame.
 
     ``store`` says that the frame's body is an encoded result; ``runtime`` is in seconds.
@@ -23,6 +23,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     runtime: float | None = None
     repr: str = ""
+    cause: str = ""
+    """Of a retry, the exception that is its reason."""
     traceback: str | None = None
     requeue: bool = False
     store: bool = False

@@ -1,16 +1,20 @@
 """Parking: messages that are due later than a horizon wait in the broker, not here.
 
+So do, for a while and then again, those whose turn under a rate limit is far away.
+
 A message that the source cannot keep now (its broker is being prepared, or its queue's name is too long)
 waits here like one that is due soon, and is looked at again each second.
 
-Messages that are parked take no slot, so when all that came was parked, more is asked for at once: the
-*bonus*.  What then came beside them and is more than the slots will start soon goes back to its queue.
+Messages that are parked take no slot, nor do those that wait for their turn under a rate limit.  So when all
+that came was such, more is asked for at once: the *bonus*.  What then came beside them and is more than the
+slots will start soon goes back to its queue.
 
 Units: seconds; ``eta`` is Unix time.
 """
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -24,6 +28,12 @@ HORIZON = 60.0
 
 AGAIN = 1.0
 """Between two looks at what could not be parked."""
+
+AWAY = 30.0
+"""What waits for a turn under a rate limit that is far away waits in the broker for so long, at least."""
+
+SEEN_AGAIN = 100
+"""Messages a second that come again from there, about."""
 
 MOST_BONUS = 100
 MOST_PENDING = 1000
@@ -42,7 +52,7 @@ class Parking:
         self._pending: set[int] = set()
         self._far: dict[int, Request] = {}  # due beyond the horizon, and here nevertheless
         self._came: Counter[str] = Counter()  # in this batch, by pool
-        self._parked: Counter[str] = Counter()
+        self._elsewhere: Counter[str] = Counter()  # of these, what waits for no slot
         self._timer_runs = self._growing = False
         self._calms = False  # a timer will take the bonus back
         dispatcher.settler.on_refused, dispatcher.settler.on_parked = self._refused, self._confirmed
@@ -55,26 +65,47 @@ class Parking:
     def take(self, request: Request) -> bool:
         """Leave it to the broker; False when it has to wait here, or not at all."""
         self._came[request.pool] += 1
-        if not self._is_far(request):
+        if request.message.eta is None or not self._is_far(request):
             return False
         if not self._can(request):
             self._keep(request)
             return False
-        self._parked[request.pool] += 1
+        self.takes_no_slot(request)
         self._park(request)
         return True
+
+    def send_away(self, request: Request) -> bool:
+        """Leave one that waits for its turn to the broker for a while; False when it has to wait here.
+
+        Many stay away for longer, so that seeing them again costs the same.
+        """
+        source = self.dispatcher.settler.source
+        if source is None or self.full:
+            return False
+        longest = max(AWAY, source.parked / SEEN_AGAIN)
+        request.delivery.until = self.dispatcher.clock.wall() + random.uniform(0.5, 1.0) * longest
+        if not self._can(request):
+            request.delivery.until = 0.0
+            return False
+        self.takes_no_slot(request)
+        self._park(request)
+        return True
+
+    def takes_no_slot(self, request: Request) -> None:
+        """It has come, and waits for something else than a slot."""
+        self._elsewhere[request.pool] += 1
 
     def batch_ended(self) -> None:
         """All that came at once has been taken."""
         for pool, came in self._came.items():
-            if came == self._parked[pool]:
+            if came == self._elsewhere[pool]:
                 self.bonus[pool] = min(max(self.bonus[pool], came) * 2, MOST_BONUS)
                 self._growing = True
                 self._calm_later()
             elif self.bonus.pop(pool, 0):
                 self._return_excess(pool)
         self._came.clear()
-        self._parked.clear()
+        self._elsewhere.clear()
 
     def _calm_later(self) -> None:
         if not self._calms:
@@ -94,6 +125,7 @@ class Parking:
         desk = self.dispatcher
         for request in desk.lanes[pool].excess():
             desk.give_back(request, "more than its slots will start soon came with messages that wait")
+        desk.lanes[pool].keep_only_held()
 
     # -- where it waits ------------------------------------------------------------------------
 
@@ -124,11 +156,12 @@ class Parking:
         self._pending.discard(request.number)
         if request.verdict is not PARK or desk.table.get(request.number) is not request:
             return
-        request.verdict = None
+        request.verdict, request.delivery.until = None, 0.0
         if desk.draining:
             desk.give_back(request, "the daemon is stopping")
         else:
-            self._keep(request)
+            if self._is_far(request):
+                self._keep(request)
             desk.schedule(request)
             desk.lane_of(request).pump()
 

@@ -23,6 +23,8 @@ class Prefetch:
 
     def __init__(self, horizon: float = HORIZON, limit: int = LIMIT) -> None:
         self.horizon, self.limit = horizon, limit
+        self.per_slot: float | None = None
+        """Messages that may wait for each slot at most; None for any number up to ``limit``."""
         self.mean: float | None = None
         """Seconds that a task takes; None before one has ended.  The last dozen or so count."""
         self.spent, self.ended = 0.0, 0
@@ -42,7 +44,8 @@ class Prefetch:
         if self.mean is None:
             return 0
         count = slots * self.horizon / self.mean
-        return 0 if count < 1 else min(ceil(count), self.limit)
+        most = self.limit if self.per_slot is None else min(int(slots * self.per_slot), self.limit)
+        return 0 if count < 1 else min(ceil(count), most)
 
     def room(self, *, slots: int, free: int, reserved: int) -> int:
         """Messages to ask for, with ``free`` slots empty and ``reserved`` messages waiting for one."""

@@ -47,7 +47,9 @@ class Publishes:
 
     def remove(self, request: Request, now: float) -> None:
         """Its settlement is confirmed; one that was given back or parked may come again and shall run."""
-        publish, verdict = (request.message.publisher_tag, request.delivery.queue), request.verdict
+        if not (tag := request.message.publisher_tag):
+            return
+        publish, verdict = (tag, request.delivery.queue), request.verdict
         if self._held.get(publish) is not request:
             return
         del self._held[publish]
@@ -72,6 +74,8 @@ class Publishes:
         """The request of this publish that is here, or the fate of one that has ended."""
         if (request := self._held.get((tag, queue))) is not None:
             return request
+        if not self._remembered:
+            return None
         forget_at, verdict = self._remembered.pop((tag, queue), (0.0, None))
         return verdict if forget_at > now else None
 

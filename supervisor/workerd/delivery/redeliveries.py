@@ -12,14 +12,10 @@ Units: seconds of the monotonic clock.
 from __future__ import annotations
 
 from collections import deque
-from hashlib import blake2b
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from workerd.delivery.outcome import DONE
 from workerd.delivery.request import Settlement, Verdict
-from workerd.protocol.message import AmqpPayload
 
 if TYPE_CHECKING:
     from workerd.delivery.request import Request
@@ -32,37 +28,39 @@ REMEMBER = 600.0
 MOST_SETTLED = 10_000
 """Settlements kept in case the link is lost; no more can be on their way than were held here."""
 
-_decode_parts = msgspec.msgpack.Decoder(AmqpPayload).decode
+Mark = tuple[str, int, int, str, str, int]
 
 
-def mark_of(delivery: Delivery, message: Message) -> bytes:
+def mark_of(delivery: Delivery, message: Message) -> Mark:
     """What tells one message from another of the same task id.
 
-    The headers do not count: a broker adds to them when it delivers again.
+    The headers do not count: a broker adds to them when it delivers again.  Of the body the hash is enough
+    beside the id, and nothing of a large one is kept.
     """
-    call = (message.id, message.retries, message.replaced_task_nesting, message.requeued, delivery.queue)
-    body = _decode_parts(message.payload).body
-    return blake2b(repr(call).encode() + b"\0" + body, digest_size=16).digest()
+    nesting, body = message.replaced_task_nesting, hash(delivery.raw)
+    return message.id, message.retries, nesting, message.requeued, delivery.queue, body
 
 
 class Fates:
     """Verdicts by mark, each for one redelivery; ``most`` of them, none older than ``REMEMBER``."""
 
     def __init__(self, most: int | None = None) -> None:
-        self._fates: dict[bytes, list[tuple[float, Verdict]]] = {}
-        self._order: deque[tuple[float, bytes]] = deque()  # (decided at, mark), the oldest first
+        self._fates: dict[Mark, list[tuple[float, Verdict]]] = {}
+        self._order: deque[tuple[float, Mark]] = deque()  # (decided at, mark), the oldest first
         self._most = most
 
     def __len__(self) -> int:
         return len(self._fates)
 
-    def add(self, mark: bytes, verdict: Verdict, now: float) -> None:
+    def add(self, mark: Mark, verdict: Verdict, now: float) -> None:
         self._fates.setdefault(mark, []).append((now, verdict))
         self._order.append((now, mark))
         self._forget(now)
 
-    def take(self, mark: bytes, now: float) -> Verdict | None:
+    def take(self, mark: Mark, now: float) -> Verdict | None:
         """The oldest verdict on ``mark``, which is forgotten by that."""
+        if mark not in self._fates:  # as it is of nearly every message
+            return None
         self._forget(now)
         if mark not in self._fates:
             return None
@@ -70,7 +68,7 @@ class Fates:
         self._drop(decided, mark)
         return verdict
 
-    def empty(self, now: float) -> list[bytes]:
+    def empty(self, now: float) -> list[Mark]:
         """The marks, each as often as it has a verdict; nothing is kept."""
         self._forget(now)
         marks = [mark for mark, fates in self._fates.items() for _ in fates]
@@ -83,7 +81,7 @@ class Fates:
         while order and (order[0][0] < now - REMEMBER or (most is not None and len(order) > most)):
             self._drop(*order.popleft())
 
-    def _drop(self, decided: float, mark: bytes) -> None:
+    def _drop(self, decided: float, mark: Mark) -> None:
         fates = self._fates.get(mark)
         if fates is not None and fates[0][0] == decided:
             del fates[0]
@@ -95,7 +93,7 @@ class Redeliveries:
     """What is waited for, and what to do when it comes."""
 
     def __init__(self) -> None:
-        self._orphans: dict[bytes, list[Request]] = {}
+        self._orphans: dict[Mark, list[Request]] = {}
         self._settled = Fates(MOST_SETTLED)  # over the link that is there
         self._unsure = Fates()  # settled, but the link was lost soon after
         self._untold = Fates()
@@ -155,10 +153,10 @@ class Redeliveries:
             return orphan
         return self._unsure.take(mark, now)
 
-    def _adopted(self, request: Request, mark: bytes) -> bool:
+    def _adopted(self, request: Request, mark: Mark) -> bool:
         """It is no orphan any more; False when it was none."""
-        orphans = self._orphans.get(mark, [])
-        if request not in orphans:
+        orphans = self._orphans.get(mark)
+        if orphans is None or request not in orphans:
             return False
         orphans.remove(request)
         if not orphans:

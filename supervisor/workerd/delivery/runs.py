@@ -8,9 +8,12 @@ time or of memory, has failed and does not start again: it would only do the sam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from workerd.delivery.outcome import DONE, GIVE_BACK, Outcome, verdict
 from workerd.delivery.request import Request, Settlement, Stage, Verdict
@@ -31,6 +34,8 @@ class Runs:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
         self.killing = False
+        self.begun: Counter[str] = Counter()
+        """Runs since the start of the daemon, by the name of the task."""
 
     @property
     def max_crashes(self) -> int:
@@ -40,28 +45,41 @@ class Runs:
     def on_started(self, job: Job, pid: int) -> None:
         """A child has read the job."""
         desk = self.dispatcher
-        if (request := desk.table.get(job.id)) is not None:
+        request = desk.table.get(job.id)
+        if request is not None and request.epitaph is None:
             request.time_start, request.worker_pid = desk.clock.wall(), pid
             desk.totals.started += 1
+            self.begun[request.message.task] += 1
+            if desk.events is not None:
+                desk.events.started(request)
             desk.on_work()
 
     def on_progress(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
-        """The task told a state of its own, such as STARTED."""
+        """The task told a state of its own, such as STARTED, or an event."""
         desk = self.dispatcher
         request = desk.table.get(job.id)
-        if request is not None and desk.results is not None:
-            desk.results.store(request.id, str(header.get("state", "")), body, None)
+        if request is not None and (kind := header.get("event")):
+            if desk.events is not None:
+                desk.events.told(request, str(kind), fields_of(body))
+        elif request is not None and desk.results is not None:
+            state, reply_to = str(header.get("state", "")), request.message.reply_to
+            desk.results.store(request.id, state, body, None, reply_to)
 
     def on_done(self, job: Job, header: Mapping[str, Any], body: bytes) -> None:
-        """The run has ended: store its result, then settle its message."""
+        """The run has ended: store its result, then settle its message.
+
+        The next one is started when the pool tells that it is free, once for all that have ended at a time.
+        """
         desk = self.dispatcher
         request = desk.table.get(job.id)
         if request is None:
             return
         desk.deaths.ended(request)
         outcome, lane = Outcome.of(header), desk.lane_of(request)
-        known = request.message.task in lane.tasks and request.refusals < MOST_REFUSALS
-        if outcome.unregistered and known:
+        if request.epitaph is not None:
+            desk.aftermath.ended(request, request.epitaph, outcome, body)
+            return
+        if outcome.unregistered and request.message.task in lane.tasks and request.refusals < MOST_REFUSALS:
             # In the middle of a reload: the new generation knows it, a child of the old one does not.
             request.refusals += 1
             desk.requeue(request)
@@ -72,20 +90,21 @@ class Runs:
             desk.give_back(request, "interrupted by the stop")
             return
         desk.narrator.ended(request, outcome)
+        if desk.events is not None:
+            desk.events.ended(request, outcome)
         desk.totals.count(outcome.state)
         if outcome.runtime is not None:
             lane.prefetch.record(outcome.runtime)
         request.stage = Stage.STORING
-        desk.settler.note(request)
+        desk.settler.ended(request)
         fate = verdict(outcome, request.options)
-        decide = partial(desk.settler.decide, request, fate)
         if outcome.store and desk.results is not None:
-            desk.results.store(request.id, outcome.stored_state, body, decide)
+            decide = partial(desk.settler.decide, request, fate)
+            desk.results.store(request.id, outcome.stored_state, body, decide, request.message.reply_to)
         elif outcome.state == "INTERNAL":
-            desk.failures.internal(request, outcome.error, decide)
+            desk.failures.internal(request, outcome.error, partial(desk.settler.decide, request, fate))
         else:
-            decide()
-        lane.pump()
+            desk.settler.decide(request, fate)
 
     def on_lost(self, job: Job, death: Death) -> None:
         """The child died while it ran this job."""
@@ -94,6 +113,10 @@ class Runs:
         if request is None:
             return
         desk.deaths.ended(request)
+        if request.epitaph is not None:
+            desk.aftermath.lost(request, request.epitaph)
+            desk.lane_of(request).pump()
+            return
         desk.totals.cut_off += 1
         if death.cause is Cause.OPERATOR:
             self._terminated(request, death)
@@ -106,7 +129,7 @@ class Runs:
             desk.give_back(request, f"its child was stopped ({death.words})")
         else:
             desk.deaths.died(request)
-            if limit_of(death) or request.acknowledged or request.deaths >= self.max_crashes:
+            if limit_of(death) or not _runs_again(request) or request.deaths >= self.max_crashes:
                 self._fail(request, death)
             else:
                 desk.narrator.lost(request, death, self.max_crashes)
@@ -134,7 +157,7 @@ class Runs:
         desk.narrator.failed_by_death(request, death, "it counts as revoked")
         desk.totals.revoked += 1
         request.stage = Stage.STORING
-        desk.failures.terminated(request, partial(desk.settler.decide, request, DONE))
+        desk.failures.killed(request, partial(desk.settler.decide, request, DONE))
 
     def _fail(self, request: Request, death: Death) -> None:
         """No further run: the hard limit, an early acknowledgement, or one death too many."""
@@ -147,12 +170,29 @@ class Runs:
         elif request.deaths >= self.max_crashes:
             words = f"death {request.deaths} of {self.max_crashes}"
             fate = _poison(request, f", the last: {death.words}")
+        elif not limit_of(death):
+            words = "its task says reject_on_worker_lost=False, so it does not run again"
+            if not request.options.acks_on_failure:
+                fate = Verdict(Settlement.PUT_ASIDE, f"failed: {death.words}")
         else:
             words, fate = f"it failed by its {limit_of(death)}", GIVE_BACK
         desk.narrator.failed_by_death(request, death, words)
         desk.totals.failed += 1
         request.stage = Stage.STORING
         desk.failures.died(request, death, partial(desk.settler.decide, request, fate))
+
+
+def _runs_again(request: Request) -> bool:
+    """After the death of its child."""
+    return not request.acknowledged and request.options.reject_on_worker_lost is not False
+
+
+def fields_of(body: bytes) -> dict[str, Any]:
+    """What a task's own event says; nothing if its child sends nonsense."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
 
 
 def _poison(request: Request, last: str = "") -> Verdict:

@@ -2,13 +2,18 @@
 
 A verdict is kept on its request until the broker has confirmed it.  When the link is lost in between,
 it is sent again over the next one where the tag is still ours, and else when the message comes again.
+
+What runs is noted with the source, so that another node counts our death for it, should we die; a run that is
+over within ``LASTS`` is not, and costs nothing for that.
+
+Units: seconds.
 """
 
 from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workerd.delivery.request import Request, Settlement, Stage, Verdict
 
@@ -22,14 +27,25 @@ if TYPE_CHECKING:
     from workerd.source.base import Delivery, TaskSource
 
 
+LASTS = 0.1
+"""Runs that go on for so long are worth a note."""
+
+
 class Settler:
     """Applies verdicts; ``on_settled`` is called after each that left the table."""
 
     def __init__(
-        self, table: Table, dead_room: DeadRoom, deaths: Deaths, clock: Clock, on_settled: Callable[[], None]
+        self,
+        table: Table,
+        dead_room: DeadRoom,
+        deaths: Deaths,
+        clock: Clock,
+        timer: Any,
+        on_settled: Callable[[], None],
     ) -> None:
-        self.table, self.clock, self.on_settled = table, clock, on_settled
+        self.table, self.clock, self.timer, self.on_settled = table, clock, timer, on_settled
         self.dead_room, self.deaths = dead_room, deaths
+        self._begun: list[Request] = []  # their runs may be over already
         self.source: TaskSource | None = None
         self.takes_back = False
         """The broker takes what is unsettled back when a link is lost (AMQP)."""
@@ -38,7 +54,7 @@ class Settler:
         self.on_refused: Callable[[Request], None] = _nothing
         """Of what should be parked: the broker has it, or cannot keep it."""
         self.on_forgotten: Callable[[Request], None] = _nothing
-        """It has left the table."""
+        """One that was adopted has left the table."""
 
     @property
     def sure(self) -> bool:
@@ -69,10 +85,26 @@ class Settler:
         self.on_settled()
         return dropped
 
+    def began(self, request: Request) -> None:
+        """It begins to run."""
+        if request.delivery.redelivered or request.deaths:
+            # It may be what ended another process, and be quick about it.
+            self.note(request)
+        else:
+            if not self._begun:
+                self.timer.call_after(LASTS, self._note_what_lasts)
+            self._begun.append(request)
+
+    def ended(self, request: Request) -> None:
+        """It runs no more, or its child has died of it."""
+        if request.noted or request.deaths:
+            self.note(request)
+
     def note(self, request: Request) -> None:
-        """It has begun or ended to run, or a child has died of it."""
+        """Tell the source what is to be counted for it now, should we die."""
         theirs = request.linked and not request.acknowledged and not request.delivery.adopted
         if self.source is not None and theirs:
+            request.noted = True
             self.source.note(request.delivery, self.deaths.if_we_die(request))
 
     def note_all(self) -> None:
@@ -80,6 +112,16 @@ class Settler:
         for request in self.table:
             if request.stage is Stage.RUNNING or request.deaths:
                 self.note(request)
+
+    def _note_what_lasts(self) -> None:
+        begun, self._begun = self._begun, []
+        for request in begun:
+            if request.stage is Stage.RUNNING and request.time_start is not None:
+                self.note(request)
+            elif request.stage is Stage.RUNNING:
+                self._begun.append(request)  # it is with its child, which runs others before it
+        if self._begun:
+            self.timer.call_after(LASTS, self._note_what_lasts)
 
     def decide(self, request: Request, verdict: Verdict) -> None:
         """The request's fate is known: tell the broker as soon as it can be told."""
@@ -128,11 +170,14 @@ class Settler:
                 source.put_aside(request.delivery, verdict.letter, then)
 
     def _confirmed(self, request: Request) -> None:
-        if self.takes_back and not request.delivery.adopted:
-            self.table.redeliveries.settled(request, self.clock.now())
-        self.table.remove(request, self.clock.now())
-        self.deaths.settled(request)
-        self.on_forgotten(request)
+        now, adopted = self.clock.now(), request.delivery.adopted
+        if self.takes_back and not adopted:
+            self.table.redeliveries.settled(request, now)
+        self.table.remove(request, now)
+        if request.deaths:
+            self.deaths.settled(request)
+        if adopted:
+            self.on_forgotten(request)
         if request.verdict is not None and request.verdict.settlement is Settlement.PARK:
             self.on_parked(request)
         self.on_settled()

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from workerd.delivery.request import Request, Stage
+from workerd.delivery.request import NOT_BEGUN, Request, Stage
 
 if TYPE_CHECKING:
     from workerd.delivery.dispatcher import Dispatcher
-
-NOT_BEGUN = frozenset({Stage.SCHEDULED, Stage.RESERVED})
 
 
 class Takeovers:

@@ -162,7 +162,9 @@ class FakeResults:
     pending: int = 0
     held: list[Done] = field(default_factory=list)
 
-    def store(self, task_id: str, state: str, meta: bytes, then: Done | None) -> None:
+    def store(
+        self, task_id: str, state: str, meta: bytes, then: Done | None, reply_to: str | None = None
+    ) -> None:
         self.stored.append((task_id, state, meta))
         if then is None:
             return

@@ -20,12 +20,17 @@ class FakeMemory:
 
     running: dict[int, tuple[bytes, Tally]] = field(default_factory=dict)
     kept: dict[bytes, Tally] = field(default_factory=dict)
+    unsaved: set[int] = field(default_factory=set)
 
     def began(self, number: int, mark: bytes, tally: Tally) -> None:
         self.running[number] = (mark, tally)
+        self.unsaved.add(number)
 
     def ended(self, number: int) -> None:
         self.running.pop(number, None)
+
+    def save(self) -> None:
+        self.unsaved.clear()
 
     def calm(self) -> None:
         self.running.clear()
@@ -63,10 +68,14 @@ def a_desk(memory: FakeMemory) -> Desk:
 def test_what_runs_is_noted_before_a_child_has_it_and_struck_out_at_its_end(
     desk: Desk, memory: FakeMemory
 ) -> None:
+    saved: list[bool] = []
+    submit = desk.pool.submit
+    desk.pool.submit = lambda job: (saved.append(job.id not in memory.unsaved), submit(job))  # type: ignore[assignment]
     desk.take(delivery("t1"), delivery("t2"), delivery("t3"))
     assert sorted(memory.running) == [1, 2]
     desk.done()
     assert sorted(memory.running) == [2, 3]
+    assert saved == [True, True, True]
     desk.dispatcher.runs.on_returned(desk.pool.finish())
     desk.done(), desk.done()
     assert not memory.running

@@ -46,6 +46,7 @@ class Desk:
 
     def done(self, pool: str, runtime: float = 0.5) -> None:
         self.dispatcher.runs.on_done(self.pools[pool].finish(), SUCCESS | {"runtime": runtime}, b"meta")
+        self.dispatcher.lanes[pool].pump()  # the pool tells that it is free
 
 
 @pytest.fixture

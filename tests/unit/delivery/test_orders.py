@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.delivery.desk import Desk
 from tests.unit.delivery.fakes import delivery, message
-from tests.unit.delivery.test_dispatcher import Desk
 from workerd.delivery import Limits
 from workerd_pool import Cause, Interruption
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.unit.delivery.desk import Desk
 from tests.unit.delivery.fakes import delivery, message
 from workerd.delivery.request import Stage
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
 
 
 def far(desk: Desk, tag: Any = "t1", seconds: float = 61.0, **fields: Any) -> Any:

@@ -12,11 +12,6 @@ from workerd.delivery import Stage
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
 def silent() -> Desk:
     """Its broker confirms nothing by itself."""
     return Desk(confirm=False)
@@ -199,12 +194,33 @@ class TestCounts:
     def test_a_run_would_die_with_us_and_one_that_has_ended_would_not(self, desk: Desk) -> None:
         desk.results.confirm = False
         desk.take(delivery("t1"))
+        desk.runs_last()
         assert desk.source.notes == {"t1": 1}
         desk.done()
         assert desk.source.notes == {"t1": 0}
 
+    def test_what_waits_at_its_child_behind_another_one_is_noted_once_it_runs(self, desk: Desk) -> None:
+        desk.take(delivery("t1"), delivery("t2"))
+        desk.dispatcher.runs.on_started(desk.pool.jobs[0], 4711)
+        desk.look_what_lasts()
+        assert desk.source.notes == {"t1": 1}
+        desk.runs_last()
+        assert desk.source.notes == {"t1": 1, "t2": 1}
+
+    def test_a_run_that_is_over_at_once_is_not_noted(self, desk: Desk) -> None:
+        desk.take(delivery("t1"))
+        desk.done()
+        desk.take(delivery("t2"))
+        desk.runs_last()
+        assert desk.source.notes == {"t2": 1}
+
+    def test_a_run_that_may_have_ended_another_process_is_noted_before_it_begins(self, desk: Desk) -> None:
+        desk.take(delivery("t1", redelivered=True), delivery("t2", message("b", deaths=1)))
+        assert desk.source.notes == {"t1": 1, "t2": 2}
+
     def test_the_deaths_of_children_count_whether_it_runs_or_waits(self, desk: Desk) -> None:
         desk.take(delivery("t1"), delivery("t2"))
+        desk.runs_last()
         desk.lost()
         assert desk.source.notes == {"t1": 2, "t2": 1}  # it runs again
         desk.pool.alive = 1
