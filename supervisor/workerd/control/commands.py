@@ -9,7 +9,11 @@ import msgspec
 
 from workerd.config.model import DEFAULT_POOL
 from workerd.control.daemon import Daemon, Fact
-from workerd.control.registry import NoArguments, Registry, Request, command
+from workerd.control.registry import LATER, Later, NoArguments, Registry, Request, command
+from workerd.control.remote.cluster import CLUSTER
+from workerd.control.remote.inspect import INSPECT
+from workerd.control.remote.pools import POOLS
+from workerd.control.remote.tasks import TASKS
 from workerd.errors import WorkerdError
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -37,11 +41,12 @@ class Scale(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Limit(msgspec.Struct, forbid_unknown_fields=True):
-    """``soft`` and ``hard`` in seconds: 0 for no limit, None leaves it; ``reset``: as if never set."""
+    """``soft`` and ``hard`` in seconds, ``rate`` as ``10/m``: 0 is no limit; ``reset``: as if never set."""
 
     task: str
     soft: Seconds | None = None
     hard: Seconds | None = None
+    rate: str | float | None = None
     reset: bool = False
 
 
@@ -62,8 +67,18 @@ def status(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
     return daemon.status() | {"incarnation": request.incarnation}
 
 
+@command("health", NoArguments, text="tell whether the daemon gets on, and whether it runs tasks")
+def health(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
+    return daemon.health()
+
+
+@command("metrics", NoArguments, text="tell what metrics are made of")
+def metrics(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
+    return daemon.metrics()
+
+
 @command("stop", Stop, changes=True, text="drain and stop")
-def stop(daemon: Daemon, request: Request[Stop]) -> dict[str, Any] | None:
+def stop(daemon: Daemon, request: Request[Stop]) -> dict[str, Any] | Later:
     reply = request.reply
     if not request.stream:
         daemon.ask_stop(request.args.now, request.args.timeout)
@@ -78,11 +93,11 @@ def stop(daemon: Daemon, request: Request[Stop]) -> dict[str, Any] | None:
     reply.event({"event": "stopping", "pid": os.getpid()})
     reply.on_end(daemon.subscribe(told))
     daemon.ask_stop(request.args.now, request.args.timeout)
-    return None
+    return LATER
 
 
 @command("reload", Reload, changes=True, text="load the app anew; the old code ends its tasks")
-def reload(daemon: Daemon, request: Request[Reload]) -> None:
+def reload(daemon: Daemon, request: Request[Reload]) -> Later:
     reply = request.reply
 
     def done(ok: bool, message: str, traceback: str) -> None:
@@ -98,10 +113,11 @@ def reload(daemon: Daemon, request: Request[Reload]) -> None:
     if request.stream:
         reply.on_end(daemon.subscribe(told))
     daemon.ask_reload(done, request.args.wait)
+    return LATER
 
 
 @command("restart", NoArguments, changes=True, text="drain, then start the daemon's new code")
-def restart(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any] | None:
+def restart(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any] | Later:
     reply = request.reply
     accepted = {"event": "restarting", "pid": os.getpid(), "incarnation": request.incarnation}
     if not request.stream:
@@ -120,7 +136,7 @@ def restart(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any] | N
     reply.event(accepted)
     reply.on_end(daemon.subscribe(told))
     daemon.ask_restart()
-    return None
+    return LATER
 
 
 @command("scale", Scale, changes=True, text="change the number of slots of a pool")
@@ -128,10 +144,10 @@ def scale(daemon: Daemon, request: Request[Scale]) -> dict[str, Any]:
     return daemon.scale(request.args.spec, request.args.pool, request.args.dry_run)
 
 
-@command("limit", Limit, changes=True, text="change the time limits of a task")
+@command("limit", Limit, changes=True, text="change the limits of a task")
 def limit(daemon: Daemon, request: Request[Limit]) -> dict[str, Any]:
     args = request.args
-    return daemon.limit(args.task, args.soft, args.hard, args.reset)
+    return daemon.limit(args.task, args.soft, args.hard, args.rate, args.reset)
 
 
 @command("terminate", Terminate, changes=True, text="end a task by its id")
@@ -139,6 +155,12 @@ def terminate(daemon: Daemon, request: Request[Terminate]) -> dict[str, Any]:
     return daemon.terminate(request.args.id, request.args.kill)
 
 
+@command("reopen", NoArguments, changes=True, text="open the log file anew")
+def reopen(daemon: Daemon, request: Request[NoArguments]) -> dict[str, Any]:
+    return daemon.reopen_log()
+
+
 def builtin_commands() -> Registry:
-    """A registry of its own with the commands above."""
-    return Registry([ping, status, stop, reload, restart, scale, limit, terminate])
+    """A registry of its own with the commands above and those of remote control."""
+    own = (ping, status, health, metrics, stop, reload, restart, scale, limit, terminate, reopen)
+    return Registry([*own, *INSPECT, *TASKS, *POOLS, *CLUSTER])

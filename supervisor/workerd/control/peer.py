@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 _UCRED = struct.Struct("iII")  # pid, uid, gid
 _PEERGROUPS = 59  # asm-generic/socket.h; the socket module has no name for it
 _MAX_GROUPS = 4096  # bytes: 1,024 groups
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True):
     """A process that connected, with its rights at that moment."""
 
     pid: int

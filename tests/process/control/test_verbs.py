@@ -107,14 +107,15 @@ def test_a_dry_run_tells_what_would_happen(served: Served, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "asked", "said"),
     [
-        ([], (None, None, False), "soft limit none, hard limit none; 1 running"),
+        (["--rate", "9/m"], (None, None, "9/m", False), "rate limit 9/m (set by an operator); 1 running"),
+        ([], (None, None, None, False), "soft limit none, hard limit none; 1 running"),
         (
             ["--soft", "90s", "--hard", "2m"],
-            (90.0, 120.0, False),
+            (90.0, 120.0, None, False),
             "soft limit 90s, hard limit 120s (set by an operator); 1 running",
         ),
-        (["--hard", "none"], (None, 0.0, False), "(set by an operator); 1 running"),
-        (["--reset"], (None, None, True), "soft limit none, hard limit none; 1 running"),
+        (["--hard", "none"], (None, 0.0, None, False), "(set by an operator); 1 running"),
+        (["--reset"], (None, None, None, True), "soft limit none, hard limit none; 1 running"),
     ],
 )
 def test_limit_changes_the_limits_of_a_task(
@@ -161,7 +162,7 @@ def test_stop_counts_down_and_ends_with_the_daemons_code(
     served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The process behind the socket is the test's own, which goes on.
-    monkeypatch.setattr("workerd.cli.stop.wait_for_end", lambda pid: True)
+    monkeypatch.setattr("workerd.cli.verbs.stop.wait_for_end", lambda pid: True)
     typed = Typed("stop", "--timeout", "1m")
     eventually(subscribed(served))
 

@@ -20,6 +20,9 @@ class FakeDaemon:
     def status(self) -> dict[str, Any]:
         return {"name": "main", "state": "running", "pools": [{"alive": 2, "wanted": 2}]}
 
+    def health(self) -> dict[str, Any]:
+        return {"live": True, "ready": True, "reasons": []}
+
     def ask_stop(self, now: bool, timeout: float | None) -> None:
         self.asked.append(("stop", now, timeout))
 
@@ -39,11 +42,14 @@ class FakeDaemon:
         size = {"lower": lower, "upper": upper, "was": was, "wanted": lower, "alive": was}
         return {"pool": pool, **size, "leaving": leaving, "dry_run": dry_run}
 
-    def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
-        self.asked.append(("limit", task, soft, hard, reset))
+    def limit(
+        self, task: str, soft: float | None, hard: float | None, rate: Any, reset: bool
+    ) -> dict[str, Any]:
+        self.asked.append(("limit", task, soft, hard, rate, reset))
         given = {"soft": soft, "hard": hard}
-        said = {name: value for name, value in given.items() if value is not None}
-        return {"task": task, "pools": {"default": given}, "set": said, "running": 1}
+        said = {name: value for name, value in {**given, "rate": rate}.items() if value is not None}
+        counts = {"running": 1, "waiting": 0}
+        return {"task": task, "pools": {"default": given}, "rate": rate or "none", "set": said, **counts}
 
     def terminate(self, task_id: str, kill: bool) -> dict[str, Any]:
         self.asked.append(("terminate", task_id, kill))

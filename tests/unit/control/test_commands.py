@@ -113,10 +113,12 @@ def test_scale_is_of_the_default_pool_and_for_real_unless_it_says_otherwise(daem
 
 def test_limit_and_terminate_pass_on_what_they_are_given(daemon: FakeDaemon) -> None:
     ask(daemon, "limit", task="proj.add", soft=5), ask(daemon, "limit", task="proj.add", reset=True)
+    ask(daemon, "limit", task="proj.add", rate="10/m")
     ask(daemon, "terminate", id="4f2a"), ask(daemon, "terminate", id="4f2a", kill=True)
     assert daemon.asked == [
-        ("limit", "proj.add", 5, None, False),
-        ("limit", "proj.add", None, None, True),
+        ("limit", "proj.add", 5, None, None, False),
+        ("limit", "proj.add", None, None, None, True),
+        ("limit", "proj.add", None, None, "10/m", False),
         ("terminate", "4f2a", False),
         ("terminate", "4f2a", True),
     ]
@@ -126,7 +128,7 @@ def test_limit_and_terminate_pass_on_what_they_are_given(daemon: FakeDaemon) -> 
 def test_an_unknown_command_names_the_nearest(daemon: FakeDaemon) -> None:
     error = ask(daemon, "statsu").error
     assert isinstance(error, UsageError)
-    assert error.hint == "did you mean 'status'?"
+    assert error.hint == "did you mean 'stats'?"
     assert "known commands: ping" in str(ask(daemon, "xyzzy").error)
 
 
@@ -159,4 +161,5 @@ def test_a_name_can_be_taken_once() -> None:
 
     with pytest.raises(ConfigError, match="two commands named 'ping'"):
         registry.add(registry.find("ping"))
-    assert {one.name for one in registry if not one.changes} == {"ping", "status"}
+    own = [one for one in registry if one.remote is None]
+    assert {one.name for one in own if not one.changes} == {"ping", "status", "health", "metrics"}

@@ -1,0 +1,1 @@
+"""Remote control: Celery's commands over the broker, and those that apps add to them."""
