@@ -1,33 +1,31 @@
-"""Read the settings from flags, ``WORKERD_*``, TOML and ``app.conf``, in this precedence.
+"""Read the settings from flags, ``WORKERD_*``, credentials, TOML files and ``app.conf``, in this precedence.
 
 Each layer is a flat mapping of dotted keys, so that one rule serves all: the first layer that has a
 key wins, and an unknown key is an error that names its place and the nearest known one.
 
-Errors: ConfigError, one line; PermissionDeniedError for a file that cannot be read.
+Errors: ConfigError, one line; SettingsError with a line for each of several; PermissionDeniedError for a
+file that cannot be read.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from workerd.config.model import Config, PoolConfig, dotted, tables
+from workerd.config.layer import ENVIRONMENT, Layer, from_credentials, from_environ, from_file, variable
+from workerd.config.model import SECRET, URLS, Config, PoolConfig, dotted, tables
 from workerd.config.parsers import PARSERS
+from workerd.config.periodic import SCHEDULE, parse_schedule
+from workerd.config.places import config_file, project_files, shared_files
 from workerd.config.pools import POOL_KEYS, PREFIX, check_pools, nested, split_key
-from workerd.errors import ConfigError, PermissionDeniedError
+from workerd.errors import ConfigError, SettingsError
+from workerd.masking import masked, masked_setting
 from workerd.paths import check_name
-
-# WORKERD_ variables that are not settings: they place the roots before any setting is known.
-_NOT_SETTINGS = {"WORKERD_STATE_DIR", "WORKERD_RUNTIME_DIR", "WORKERD_CONFIG", "WORKERD_KEPT_LOCKS"}
-
-_ENVIRONMENT = "the environment (WORKERD_*)"
 
 KEYS = (
     *dotted(n for n in Config.__struct_fields__ if n not in ("pools", *PoolConfig.__struct_fields__)),
@@ -36,16 +34,7 @@ KEYS = (
 """Every setting but those of named pools, which are ``pools.NAME.`` and one of ``POOL_KEYS``."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Settings from one place; ``source`` is how an operator would name that place."""
-
-    source: str
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Layers:
+class Layers(msgspec.Struct, frozen=True):
     """Settings from every place, the strongest first."""
 
     layers: tuple[Layer, ...]
@@ -60,14 +49,14 @@ class Layers:
 
     def source(self, key: str) -> str:
         """Where the value of ``key`` comes from."""
-        return next((layer.source for layer in self.layers if key in layer.values), "default")
+        return next((layer.place(key) for layer in self.layers if key in layer.values), "default")
 
     def config(self) -> Config:
         """All layers merged, checked and frozen."""
         flat: dict[str, Any] = {}
         for layer in reversed(self.layers):
             for key, value in layer.values.items():
-                parsed = _parsed(key, value, layer.source)
+                parsed = _parsed(key, value, layer.place(key))
                 if key != "queues" or parsed:  # an empty list leaves it to the app
                     flat[key] = parsed
         config = _convert(flat, self)
@@ -82,109 +71,114 @@ class Layers:
 def load_layers(
     flags: Mapping[str, Any], path: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Layers:
-    """The layers of flags (None means not given), environment and file, in this precedence."""
+    """The layers of flags (None means not given), environment and files, in this precedence.
+
+    With ``path`` that is the only file.
+    """
+    environ = os.environ if environ is None else environ
     given = {key: value for key, value in flags.items() if value not in (None, (), [])}
-    layers = [Layer("the command line", given)]
-    layers.append(_from_environ(os.environ if environ is None else environ))
-    name = next((layer.values["name"] for layer in layers if "name" in layer.values), Config().name)
-    if (file := path or config_file(str(name))) is not None:
-        layers.append(_from_file(file))
-    for layer in layers:
-        _check_keys(layer.values, layer.source)
+    layers = [Layer("the command line", given), *from_environ(environ, KEYS), *from_credentials(environ)]
+    files = [path] if path is not None else _own_files(layers)
+    layers += [from_file(file, environ) for file in files]
+    if path is None:
+        layers += _of_project(layers, environ)
+    _raise(error for layer in layers for error in _mistakes(layer))
     return Layers(tuple(layers))
 
 
-def config_file(name: str) -> Path | None:
-    """``<configuration root>/<name>.toml`` if there is one."""
-    if os.geteuid() == 0:
-        root = Path("/etc/workerd")
-    else:
-        base = os.environ.get("XDG_CONFIG_HOME")
-        root = (Path(base) if base else Path.home() / ".config") / "workerd"
-    file = root / f"{check_name(name)}.toml"
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        pass  # who reads it is told what is wrong with it
-    return file
+def _own_files(layers: Sequence[Layer]) -> list[Path]:
+    name = str(_first("name", layers, Config().name))
+    own = config_file(name)
+    return [*([own] if own is not None else []), *shared_files()]
 
 
-def _from_environ(environ: Mapping[str, str]) -> Layer:
-    values = {}
-    for variable, text in environ.items():
-        if variable.startswith("WORKERD_") and variable not in _NOT_SETTINGS:
-            values[variable.removeprefix("WORKERD_").lower().replace("__", ".")] = text
-    return Layer(_ENVIRONMENT, values)
-
-
-def _variable(key: str) -> str:
-    return "WORKERD_" + key.replace(".", "__").upper()
-
-
-def _from_file(file: Path) -> Layer:
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except PermissionError as exc:
-        raise PermissionDeniedError(
-            f"cannot read {file}: {exc.strerror}", "check its owner and mode, and those of its directory"
-        ) from exc
-    except OSError as exc:
-        raise ConfigError(
-            f"cannot read {file}: {exc.strerror}", "name an existing file with --config"
-        ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not TOML: {exc}", "mend the file") from exc
-    return Layer(str(file), dict(_flatten(data)))
-
-
-def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, Mapping) and (value or prefix != PREFIX):  # an empty pool is a mistake to tell
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _check_keys(values: Mapping[str, Any], source: str) -> None:
-    for key, value in values.items():
-        if f"{key}." == PREFIX:
-            raise _wrong(key, value, source, f"write [{PREFIX}NAME]")
-        if not key.startswith(PREFIX):
-            _check_key(key, key, KEYS, source)
-            continue
-        pool, setting = split_key(key, source)
-        if setting:
-            _check_key(setting, key, POOL_KEYS, source)
-        elif value != {}:
+def _of_project(layers: Sequence[Layer], environ: Mapping[str, str]) -> list[Layer]:
+    """What the project says that lies where the daemon works."""
+    directory = Path(_first("chdir", layers, "") or Path.cwd())
+    found = [from_file(file, environ) for file in project_files(directory)]
+    for layer in found:
+        if "chdir" in layer.values:
             raise ConfigError(
-                f"pool {pool!r} from {source} cannot be {value!r}",
-                f"write its settings below [{PREFIX}{pool}]",
+                f"chdir cannot stand in {layer.place('chdir')}, which is found by it",
+                "set it on the command line or in the daemon's own file",
             )
+    return found
 
 
-def _check_key(key: str, full: str, known: Sequence[str], source: str) -> None:
+def _first(key: str, layers: Sequence[Layer], default: Any) -> Any:
+    return next((layer.values[key] for layer in layers if key in layer.values), default)
+
+
+def _raise(errors: Iterator[ConfigError]) -> None:
+    match list(errors):
+        case []:
+            return
+        case [error]:
+            raise error
+        case several:
+            raise SettingsError(several)
+
+
+def _mistakes(layer: Layer) -> Iterator[ConfigError]:
+    """Keys that are none, and values that cannot be."""
+    for key, value in layer.values.items():
+        try:
+            _check_key(key, value, layer)
+            _parsed(key, value, layer.place(key))
+        except ConfigError as exc:
+            yield exc
+
+
+def _check_key(key: str, value: Any, layer: Layer) -> None:
+    place = layer.place(key)
+    if f"{key}." == PREFIX:
+        raise _wrong(key, value, place, f"write [{PREFIX}NAME]")
+    if not key.startswith(PREFIX):
+        _check_known(key, key, KEYS, layer)
+        return
+    pool, setting = split_key(key, place)
+    if setting:
+        _check_known(setting, key, POOL_KEYS, layer)
+    elif value != {}:
+        raise ConfigError(
+            f"pool {pool!r} from {place} cannot be {value!r}",
+            f"write its settings below [{PREFIX}{pool}]",
+        )
+
+
+def _check_known(key: str, full: str, known: Sequence[str], layer: Layer) -> None:
     """``full`` is ``key`` with the pool that it belongs to."""
     if key in known:
         return
     near = get_close_matches(key.replace("_", "."), known, n=1) or get_close_matches(key, known, n=1)
-    spelt = _variable if source == _ENVIRONMENT else repr
+    spelt = variable if layer.source == ENVIRONMENT else repr
     prefix = full.removesuffix(key)
     hint = f"did you mean {spelt(prefix + near[0])}?" if near else f"known settings: {', '.join(known)}"
-    raise ConfigError(f"unknown setting {full!r} in {source}", hint)
+    raise ConfigError(f"unknown setting {full!r} in {layer.place(full)}", hint)
 
 
-def _parsed(key: str, value: Any, source: str) -> Any:
-    parser = PARSERS.get(split_key(key, source)[1] if key.startswith(PREFIX) else key)
+def _parsed(key: str, value: Any, place: str) -> Any:
+    if key == SCHEDULE:
+        parser: Any = parse_schedule
+    else:
+        parser = PARSERS.get(split_key(key, place)[1] if key.startswith(PREFIX) else key)
     try:
         return parser(value) if parser is not None else value
     except (ValueError, TypeError) as exc:
-        raise _wrong(key, value, source, str(exc)) from exc
+        raise _wrong(key, value, place, str(exc)) from exc
 
 
-def _wrong(key: str, value: Any, source: str, hint: str) -> ConfigError:
-    return ConfigError(f"setting {key!r} from {source} cannot be {value!r}", hint)
+def _wrong(key: str, value: Any, place: str, hint: str) -> ConfigError:
+    return ConfigError(f"setting {key!r} from {place} cannot be {_told(key, value)}", hint)
+
+
+def _told(key: str, value: Any) -> str:
+    """The value, without what is secret in it."""
+    if key in SECRET:
+        return "what it is"
+    if key in URLS and isinstance(value, str):
+        return repr(masked(value))
+    return repr(masked_setting(key, value))
 
 
 def _convert(flat: Mapping[str, Any], layers: Layers) -> Config:

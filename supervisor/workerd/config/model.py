@@ -5,16 +5,18 @@ Units: seconds for times; counts for sizes of pools; bytes for memory.  How they
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from workerd.paths import DEFAULT_NAME
+from workerd_pool.cpus import usable_cpus
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+LogFormat = Literal["auto", "text", "json"]
 QueueOrder = Literal["fair", "strict"]
+MissedPolicy = Literal["run-once", "skip"]
 
 DEFAULT_POOL = "default"
 """The name of the pool that every daemon has; its settings stand at the top level."""
@@ -24,8 +26,8 @@ MAX_SLOTS = 1000
 
 
 def default_size() -> tuple[int, int]:
-    """One child for each CPU that this process may use."""
-    cpus = min(len(os.sched_getaffinity(0)), MAX_SLOTS)
+    """One child for each CPU that this process may keep busy, by its affinity and its cgroup's quota."""
+    cpus = min(usable_cpus(), MAX_SLOTS)
     return (cpus, cpus)
 
 
@@ -38,11 +40,59 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Seconds between the soft limit and the kill, and for the broker to take the last settlements."""
 
 
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the daemon's log goes, and how it looks."""
+
+    format: LogFormat = "auto"
+    """``auto``: text, coloured on a terminal, with priorities in the journal; ``text``: plain; ``json``."""
+    path: str = ""
+    """The log file; empty for stderr."""
+    args: bool = False
+    """Show the arguments of tasks in their lines, as their senders have written them."""
+    storm: int = 50
+    """Records of one kind in a second, past which they are only counted; 0 for no limit."""
+
+
 class Amqp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What RabbitMQ does not tell its clients of itself."""
 
     consumer_timeout: float = 1800.0
     """Seconds after which it closes a channel that has not settled a message; 0 when it never does."""
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be asked over the broker; the control socket has the rights of its file."""
+
+    allow: tuple[str, ...] = ("all",)
+    """``all``, ``read-only``, ``none``, or the names of commands."""
+    key: str = ""
+    """With it, what changes something must be signed with the same key; empty for no signatures."""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this node tells others over the broker, and hears from them."""
+
+    events: bool = False
+    """Send events of tasks, for monitors; they can be switched on and off while the daemon runs."""
+    heartbeat: float = 2.0
+    """Seconds between two events that say that this node is there; 0 for none."""
+    gossip: bool = True
+    """Follow which other nodes there are, and take part in their elections."""
+    mingle: bool = True
+    """Exchange revoked ids and clocks with the other nodes when a link has come."""
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Periodic tasks."""
+
+    enabled: bool = False
+    """This daemon may send them; of all that may, one at a time does."""
+    lease: float = 10.0
+    """Seconds after which another node does, when that one is silent."""
+    missed: MissedPolicy = "run-once"
+    """What becomes of ticks for which no node was there: one run for all that were missed, or none."""
+    schedule: dict[str, Any] = {}
+    """Periodic tasks beside those of the app, by name: see ``config.periodic``."""
 
 
 class Autoscale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +104,17 @@ class Autoscale(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds for which slots are kept that nothing needs any more."""
     max_load: float = 2.0
     """Load average of the machine, for each of its CPUs, above which no slot is added; 0 for any."""
+
+
+class Steps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bootsteps beside those that the app adds, each as ``module:attr``."""
+
+    worker: tuple[str, ...] = ()
+    """Added to the Worker blueprint."""
+    consumer: tuple[str, ...] = ()
+    """Added to the Consumer blueprint."""
+    plugins: bool = True
+    """Add those that installed packages bring, by their entry points ``workerd.bootsteps``."""
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,19 +162,37 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Broker URLs, tried in order; ``embedded`` is the Valkey server that workerd runs itself."""
     backend: str = ""
     """Result backend URL; empty means ``embedded`` with the embedded broker, else no results."""
+    exclude_queues: tuple[str, ...] = ()
+    """Queues that no pool consumes, whoever names them."""
     loglevel: LogLevel = "info"
+    """How much is logged."""
     max_crashes: int = 3
     """Deaths, of children or of the daemon, that a message may cause before it is put aside."""
     memory_budget: int | None = None
     """Bytes for the daemon with its children; 0 for no budget, None for 90 % of the cgroup's limit."""
+    user: str = ""
+    """The user that root runs the daemon and its tasks as, a name or a number; empty for root."""
+    group: str = ""
+    """The group; empty for that user's own."""
+    chdir: str = ""
+    """The directory that the daemon works in; empty for the one it is started in."""
+    pidfile: str = ""
+    """A file for the daemon's pid; empty for none."""
     watch: bool = False
     """Reload when the app's own files change."""
     lease: float = 30.0
     """Seconds that this node's in-flight work on Redis is ours without renewal."""
     eta_horizon: float = 60.0
     """Seconds: what is due later than this waits in the broker, and not in this daemon."""
+    http: str = ""
+    """Where health and metrics are served: ``127.0.0.1:9808``, or ``unix:`` and a path; empty for nowhere."""
+    log: Log = msgspec.field(default_factory=Log)
     amqp: Amqp = msgspec.field(default_factory=Amqp)
+    control: Control = msgspec.field(default_factory=Control)
+    cluster: Cluster = msgspec.field(default_factory=Cluster)
+    beat: Beat = msgspec.field(default_factory=Beat)
     drain: Drain = msgspec.field(default_factory=Drain)
+    steps: Steps = msgspec.field(default_factory=Steps)
     pools: dict[str, PoolConfig] = {}
     """Pools beside the default one, by name."""
 
@@ -122,7 +201,22 @@ class Config(PoolConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {DEFAULT_POOL: self, **self.pools}
 
 
-TABLES: dict[str, type[msgspec.Struct]] = {"drain": Drain, "autoscale": Autoscale, "amqp": Amqp}
+SECRET = frozenset({"control.key"})
+"""Settings whose values are never shown."""
+
+URLS = frozenset({"broker", "backend"})
+"""Settings whose passwords are never shown."""
+
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "drain": Drain,
+    "autoscale": Autoscale,
+    "log": Log,
+    "amqp": Amqp,
+    "control": Control,
+    "cluster": Cluster,
+    "beat": Beat,
+    "steps": Steps,
+}
 """The settings that are tables of settings."""
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
-from workerd.config.model import MAX_SLOTS, LogLevel, QueueOrder
+from workerd.config.model import MAX_SLOTS, LogFormat, LogLevel, MissedPolicy, QueueOrder
 
 _DURATION = re.compile(r"(-?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -20,6 +20,7 @@ _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg])(?:i?b)?", re.IGNORECASE)
 _BYTE_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 # Where the next URL of a list in one text begins; a password may hold the separators themselves.
 _NEXT_URL = re.compile(r"\s*[;,]\s*(?=[A-Za-z][A-Za-z0-9+.-]*://|embedded\b|$)")
+_ADDRESS = re.compile(r"(?:(\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):)?(\d{1,5})")
 _SIZE = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 
 
@@ -158,9 +159,40 @@ def parse_level(value: Any) -> str:
     return _one_of(LogLevel, value)
 
 
+def parse_format(value: Any) -> str:
+    """How the log looks, in lower case."""
+    return _one_of(LogFormat, value)
+
+
+def parse_path(value: Any) -> str:
+    """The path of a file; empty for none."""
+    if not isinstance(value, str) or "\0" in value or (value and not value.strip()):
+        raise ValueError("write the path of a file")
+    return value
+
+
+def parse_address(value: Any) -> str:
+    """``host:port`` or ``unix:/path``; a bare port is one of this machine's own (127.0.0.1)."""
+    text = str(value).strip()
+    if not text:
+        return ""
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/") or len(text.encode()) > 5 + 107:
+            raise ValueError("write unix: and an absolute path of 107 bytes or fewer")
+        return text
+    if (match := _ADDRESS.fullmatch(text)) is None or int(match[2]) > 65535:
+        raise ValueError("write host:port, such as 127.0.0.1:9808, or unix:/path")
+    return f"{match[1] or '127.0.0.1'}:{int(match[2])}"
+
+
 def parse_order(value: Any) -> str:
     """The order in which queues are served, in lower case."""
     return _one_of(QueueOrder, value)
+
+
+def parse_missed(value: Any) -> str:
+    """What becomes of missed ticks, in lower case."""
+    return _one_of(MissedPolicy, value)
 
 
 def parse_lease(value: Any) -> float:
@@ -186,9 +218,17 @@ def _one_of(kind: Any, value: Any) -> str:
     return word
 
 
+def parse_text(value: Any) -> str:
+    """A text, which may be the number of a user."""
+    if not isinstance(value, (str, int)):
+        raise ValueError("write a text")
+    return str(value).strip()
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "size": parse_size,
     "queues": parse_names,
+    "exclude_queues": parse_names,
     "queue_order": parse_order,
     "broker": parse_urls,
     "max_crashes": parse_count,
@@ -203,11 +243,29 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "autoscale.max_wait": parse_positive_duration,
     "autoscale.window": parse_duration,
     "autoscale.max_load": parse_load,
+    "user": parse_text,
+    "group": parse_text,
     "watch": parse_flag,
     "lease": parse_lease,
     "eta_horizon": parse_horizon,
+    "http": parse_address,
+    "log.format": parse_format,
+    "log.path": parse_path,
+    "log.args": parse_flag,
+    "log.storm": parse_count_or_none,
     "amqp.consumer_timeout": parse_duration,
+    "control.allow": parse_names,
+    "cluster.events": parse_flag,
+    "cluster.heartbeat": parse_duration,
+    "cluster.gossip": parse_flag,
+    "cluster.mingle": parse_flag,
+    "beat.enabled": parse_flag,
+    "beat.lease": parse_lease,
+    "beat.missed": parse_missed,
     "drain.timeout": parse_duration,
     "drain.grace": parse_duration,
+    "steps.worker": parse_names,
+    "steps.consumer": parse_names,
+    "steps.plugins": parse_flag,
     "loglevel": parse_level,
 }
