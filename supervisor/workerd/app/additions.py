@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from workerd.bootsteps.stepset import StepSet
 from workerd.errors import ConfigError
 
 
-class Steps(defaultdict[str, set[Any]]):
+class Steps(defaultdict[str, StepSet]):
     """Bootsteps that the app adds, by blueprint: ``app.steps["consumer"].add(MyStep)``."""
 
     def __init__(self) -> None:
-        super().__init__(set, worker=set(), consumer=set())
+        super().__init__(StepSet, worker=StepSet(), consumer=StepSet())
 
-    def __missing__(self, blueprint: str) -> set[Any]:
+    def __missing__(self, blueprint: str) -> StepSet:
         near = get_close_matches(blueprint, self, n=1) or [" or ".join(self)]
         raise ConfigError(f"there is no blueprint {blueprint!r} to add steps to", f"did you mean {near[0]}?")
 
@@ -30,8 +31,7 @@ class Steps(defaultdict[str, set[Any]]):
         return _filled, (Steps, dict(self))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{key}: {sorted(map(_name, steps))}" for key, steps in sorted(self.items()))
-        return f"<Steps {shown}>"
+        return f"<Steps {', '.join(f'{key}: {steps!r}' for key, steps in sorted(self.items()))}>"
 
 
 class UserOptions(defaultdict[str, set[Any]]):
@@ -47,11 +47,7 @@ class UserOptions(defaultdict[str, set[Any]]):
         return _filled, (UserOptions, dict(self))
 
 
-def _name(step: Any) -> str:
-    return step if isinstance(step, str) else str(getattr(step, "__name__", step))
-
-
-def _filled(kind: type[Steps | UserOptions], sets: Mapping[str, set[Any]]) -> Steps | UserOptions:
+def _filled(kind: type[Steps | UserOptions], sets: Mapping[str, Any]) -> Steps | UserOptions:
     made = kind()
     made.update(sets)
     return made

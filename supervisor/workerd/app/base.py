@@ -7,44 +7,56 @@ from __future__ import annotations
 
 import os
 import socket
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import tzinfo
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, overload
 
 from kombu.connection import Connection
 from kombu.entity import Queue
 
 from workerd.app.additions import Steps, UserOptions
-from workerd.app.broker import Broker
-from workerd.app.call import CallOptions
-from workerd.app.conf import Conf, settings_of
-from workerd.app.drafting import draft_of, naive_zone
+from workerd.app.canvas.kinds import signature
+from workerd.app.canvas.signature import Signature
+from workerd.app.events import Events
 from workerd.app.making import make_task
-from workerd.app.publish import Publisher
+from workerd.app.periodic import PeriodicTasks
 from workerd.app.registry import TaskRegistry
-from workerd.app.reporting import Reporter, backend_options
-from workerd.app.request import Frames, Request
-from workerd.app.result import AsyncResult, EagerResult
-from workerd.app.signature import Signature
+from workerd.app.results.group import GroupResult
+from workerd.app.results.home import ResultsHome
+from workerd.app.results.result import AsyncResult, EagerResult
+from workerd.app.running.reporting import Reporter
+from workerd.app.running.request import Frames, Request
+from workerd.app.sending.broker import Broker
+from workerd.app.sending.call import CallOptions
+from workerd.app.sending.drafting import draft_of, naive_zone
+from workerd.app.sending.many import CallLike, send_many
+from workerd.app.sending.publish import Publisher
+from workerd.app.sending.routing import Router
+from workerd.app.settings.conf import Conf
+from workerd.app.settings.daemon import for_daemon
+from workerd.app.settings.sources import settings_of, source_named_by
 from workerd.app.task import P, R
 from workerd.app.task import Task as BaseTask
-from workerd.backends import Backend, BackendOptions, open_backend
-from workerd.backends.url import EMBEDDED
+from workerd.backends import Backend, BackendOptions
+from workerd.clock import LogicalClock
 from workerd.errors import ConfigError
+from workerd.protocol.outgoing import new_id
 
 if TYPE_CHECKING:
-    from workerd.app.reporting import ChildLink
+    from workerd.app.remote.control import RemoteControl
+    from workerd.app.running.reporting import ChildLink
 
 # What root must not read: these can name code for the reader to run.
 RUNS_CODE = frozenset({"pickle", "application/x-python-serialize", "yaml", "application/x-yaml"})
 
 
-class App:
+class App(PeriodicTasks):
     """One application of tasks.
 
-    ``main`` names tasks of a module that runs as a script; settings are those of ``app.conf``.
+    ``main`` names tasks of a module that runs as a script; ``broker`` (one, or several to be tried in turn)
+    and ``backend`` are URLs, ``include`` names modules with tasks; all others are settings of ``conf``.
     """
 
     def __init__(
@@ -59,15 +71,24 @@ class App:
         given = {"broker_url": broker, "result_backend": backend, "include": include or None}
         self.main = main
         self.conf = Conf({**{k: v for k, v in given.items() if v is not None}, **settings})
-        self.tasks = TaskRegistry()
+        """The settings, by attribute or item, each checked as it is set."""
+        self.tasks = TaskRegistry(self)
+        """Every task of the author by its name; Celery's own are found by theirs."""
+        self.conf.on_change("task_annotations", self.tasks.annotate)
         self.steps = Steps()
+        """Bootsteps to add to the daemon: ``app.steps["worker"].add(MyStep)``, or ``"consumer"``."""
         self.user_options = UserOptions()
+        """Command-line options to add, by command: ``app.user_options["worker"].add(option)``."""
         self.frames = Frames()
         self.hostname = f"{main or 'app'}@{socket.gethostname()}"
         self.broker = Broker(self.conf)
-        self.publisher = Publisher(self.conf, self.broker)
+        self.clock = LogicalClock()
+        """Orders what the nodes of a cluster tell each other; a daemon keeps it."""
+        self.events = Events(self.conf, self.broker, self.clock)
+        self.router = Router(self.conf)
+        self.publisher = Publisher(self.conf, self.broker, self.router, self.events)
         self._reporter = Reporter(self)
-        self._backend: tuple[Any, Backend] | None = None
+        self.results_home = ResultsHome(self.conf, self.broker)
 
     @property
     def Task(self) -> type[BaseTask]:  # noqa: N802 (the name that authors know)
@@ -85,7 +106,8 @@ class App:
         self, *, bind: Literal[False] = False, **options: Any
     ) -> Callable[[Callable[P, R]], BaseTask[P, R]]: ...
     def task(self, *args: Any, **options: Any) -> Any:
-        """Make a task of a function: ``@app.task`` or ``@app.task(bind=True, ...)``."""
+        """Make a task of a function: ``@app.task`` or ``@app.task(bind=True, ...)``, which gives it the task
+        first.  Other options are attributes of ``Task``, and ``base``, its class."""
         if len(args) == 1 and not options and not isinstance(args[0], str):
             return make_task(self, args[0], {})
         if args:
@@ -107,8 +129,23 @@ class App:
         return f"{home}.{name}" if home else name
 
     def config_from_object(self, source: Any, namespace: str | None = None) -> None:
-        """Take settings from a mapping, a module, its name, or any object; see ``conf.settings_of``."""
+        """Take settings from a mapping, a module, its name, or any object.
+
+        ``namespace="CELERY"`` takes CELERY_BROKER_URL for broker_url, and nothing without that beginning.
+        """
         self.conf.update(settings_of(source, namespace))
+
+    def config_from_envvar(self, variable: str, *, silent: bool = False) -> bool:
+        """Take settings from the module that an environment variable names; False where it names none.
+
+        That is an error (ConfigError) unless it is ``silent``.
+        """
+        if (source := source_named_by(variable)) is None:
+            if silent:
+                return False
+            raise ConfigError(f"the variable {variable} names no module of settings", f"set {variable}")
+        self.config_from_object(source)
+        return True
 
     def send_task(
         self,
@@ -119,15 +156,22 @@ class App:
     ) -> AsyncResult | EagerResult:
         """Send a call by the task's name, which need not be known here."""
         call = CallOptions.of(options)
-        call.task_id = call.task_id or str(uuid.uuid4())
+        call.task_id = call.task_id or new_id()
         parent = self.frames.current
-        self.publisher.send(draft_of(self, name, args or (), kwargs or {}, call), call, self._own_queue())
+        self.publisher.send(draft_of(self, name, args or (), kwargs or {}, call), call, self.own_queue())
         result = AsyncResult(call.task_id, app=self, task_name=name)
         if parent is not None and call.add_to_parent:
             parent.task.add_trail(result)
         return result
 
-    def _own_queue(self) -> str | None:
+    def send_many(self, calls: Iterable[CallLike]) -> list[AsyncResult | EagerResult]:
+        """Send many calls in a few round trips: signatures, or ``(task, args, kwargs, options)``.
+
+        Each is sent as its ``apply_async`` sends it.  Raises UnsentError if some have not arrived.
+        """
+        return send_many(self, calls)
+
+    def own_queue(self) -> str | None:
         """The queue from which the call in progress came, which therefore exists."""
         sender = self.frames.sender
         if sender is None or sender.called_directly or sender.delivery_info.get("exchange"):
@@ -135,22 +179,26 @@ class App:
         return sender.delivery_info.get("routing_key")
 
     def signature(
-        self,
-        task: str | Mapping[str, Any],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        immutable: bool = False,
+        self, task: str | Mapping[str, Any], args: Any = (), kwargs: Any = None, **more: Any
     ) -> Signature:
-        """A signature of this app, from a task's name and arguments or from its mapping."""
-        if isinstance(task, Mapping):
-            return Signature.of(task, self)
-        return Signature(task, args, kwargs, options=options, immutable=immutable, app=self)
+        """A signature of this app, as ``workerd.signature`` makes it."""
+        return signature(task, args, kwargs, app=self, **more)
 
     def AsyncResult(self, task_id: str) -> AsyncResult:  # noqa: N802 (the name that authors know)
         """The result of one call."""
         return AsyncResult(task_id, app=self)
+
+    def GroupResult(self, group_id: str, results: Iterable[Any] = ()) -> GroupResult:  # noqa: N802
+        """The results of one group."""
+        return GroupResult(group_id, results, self)
+
+    @cached_property
+    def control(self) -> RemoteControl:
+        """The way to ask and steer the nodes of the cluster."""
+        # Whoever asks nobody (a child, most clients) does without hashes and signatures.
+        from workerd.app.remote.control import RemoteControl  # noqa: PLC0415
+
+        return RemoteControl(self)
 
     @property
     def current_task(self) -> BaseTask | None:
@@ -173,35 +221,34 @@ class App:
     @property
     def queues(self) -> tuple[Queue, ...]:
         """The queues that a worker of this app consumes, as it declares them."""
-        return tuple(self.publisher.queue(name) for name in self.publisher.queue_names())
+        return tuple(self.router.queue(name) for name in self.router.queue_names())
 
     def queue(self, name: str) -> Queue:
         """One queue as this app declares it, also one that is in no setting."""
-        return self.publisher.queue(name)
+        return self.router.queue(name)
 
     def backend_url(self) -> str:
         """Where results are kept: as set, else the embedded broker if that is the broker, else nowhere."""
-        if self.conf.result_backend is not None:
-            return str(self.conf.result_backend)
-        return EMBEDDED if self.broker.urls()[0] == EMBEDDED else ""
+        return self.results_home.url()
 
     def backend_options(self) -> BackendOptions:
         """How results are written, from the settings."""
-        return backend_options(self.conf)
+        return self.results_home.options()
 
     @property
     def backend(self) -> Backend:
         """The result backend; another one after the settings for it have changed."""
-        key = (self.backend_url(), self.backend_options())
-        if self._backend is None or self._backend[0] != key:
-            self._backend = (key, open_backend(*key))
-        return self._backend[1]
+        return self.results_home.backend()
 
     def report_state(
         self, task: BaseTask, request: Request, task_id: str | None, state: str, meta: Any, **extra: Any
     ) -> None:
         """Store a state of a task, through the worker when this is one of its children."""
         self._reporter.report(request, task_id, state, meta, **extra)
+
+    def report_event(self, request: Request, kind: str, fields: dict[str, Any]) -> None:
+        """Send an event of a running task, through the worker when this is one of its children."""
+        self._reporter.event(request, kind, fields)
 
     def attach(self, link: ChildLink | None) -> None:
         """This process is a child, and ``link`` its way to the supervisor; None ends that."""
@@ -222,26 +269,13 @@ class App:
 
     def daemon_defaults(self) -> dict[str, Any]:
         """The daemon's settings that ``app.conf`` gives, by the daemon's names for them."""
-        conf = self.conf
-        found: dict[str, Any] = {"queues": self.publisher.queue_names()}
-        if brokers := conf.broker_read_url or conf.broker_url:
-            found["broker"] = tuple(brokers)
-        if conf.result_backend is not None:
-            found["backend"] = conf.result_backend
-        if conf.worker_concurrency:
-            found["size"] = (conf.worker_concurrency, conf.worker_concurrency)
-        if conf.worker_max_tasks_per_child:
-            found["max_tasks_per_child"] = conf.worker_max_tasks_per_child
-        if conf.worker_max_memory_per_child:
-            found["max_memory_per_child"] = f"{conf.worker_max_memory_per_child}kB"
-        return found
+        given = dict(for_daemon(self.conf))
+        return {"queues": self.router.queue_names(), **given, **self.beat_defaults()}
 
     def close(self) -> None:
         """Close the pooled connections; the app can be used again afterwards."""
         self.broker.close()
-        if self._backend is not None:
-            self._backend[1].close()
-            self._backend = None
+        self.results_home.close()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> App:
         return self
@@ -262,9 +296,3 @@ class App:
 
 def _restored(main: str | None, settings: Mapping[str, Any]) -> App:
     return App(main, **settings)
-
-
-def find_apps(namespace: Iterable[Any]) -> list[App]:
-    """The different apps among ``namespace``."""
-    found: dict[int, App] = {id(item): item for item in namespace if isinstance(item, App)}
-    return list(found.values())

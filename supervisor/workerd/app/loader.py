@@ -13,40 +13,51 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Any
 
-from workerd.app.base import App, find_apps
+from workerd import signals
+from workerd.app.base import App
+from workerd.app.receivers import set_up_by
 from workerd.errors import AppImportError, ConfigError
 from workerd_pool.bytecode import forget_fresh
 
 
-def find_app(where: str) -> App:
-    """Import and return the App that ``where`` names."""
+def find_app(where: str, directory: str = "") -> App:
+    """Import and return the App that ``where`` names, seen from ``directory`` (empty: the current one)."""
     module_name, _, attribute = where.partition(":")
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise ConfigError(f"{where!r} names no app", "write module:attribute, for example -A proj:app")
-    cwd = str(Path.cwd())
+    cwd = directory or str(Path.cwd())
     if cwd not in sys.path and "" not in sys.path:
         sys.path.insert(0, cwd)
-    module = _imported(module_name)
+    module = imported(module_name)
     return _named(module, attribute) if attribute else _only(module)
 
 
-def load_app(where: str) -> App:
+def load_app(where: str, directory: str = "") -> App:
     """``find_app``, and all the modules with its tasks."""
-    app = find_app(where)
+    app = find_app(where, directory)
     import_modules(app)
     return app
 
 
 def import_modules(app: App) -> None:
-    """Import the modules that the settings ``imports`` and ``include`` of ``app`` name."""
+    """Import the modules that the settings ``imports`` and ``include`` of ``app`` name.
+
+    What a receiver of the signal raises is an error here: an app of which a part is missing is none.
+    """
+    set_up_by(signals.import_modules, app)
     for name in (*app.conf.imports, *app.conf.include):
-        _imported(name, " (from the app's setting imports or include)")
+        imported(name, " (from the app's setting imports or include)")
+    set_up_by(app.on_after_configure, app, source=app.conf)
+    set_up_by(app.on_after_finalize, app)
 
 
-def _imported(name: str, whence: str = "") -> ModuleType:
+def imported(name: str, whence: str = "") -> ModuleType:
+    """The module ``name``, of an app or of what is added to it; ``whence`` says who names it."""
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as exc:  # a stop that is asked for meanwhile is neither
@@ -57,11 +68,13 @@ def _imported(name: str, whence: str = "") -> ModuleType:
                 ) from exc
             raise ConfigError(
                 f"there is no module {exc.name!r}{whence}",
-                f"run from the directory that has it, not {Path.cwd()}",
+                f"run from the directory that has it, not {Path.cwd()}, or set chdir to it",
             ) from exc
         text = "".join(traceback.format_exception(type(exc), exc, _app_part(exc.__traceback__)))
         raise AppImportError(
-            f"app module {name!r} cannot be imported: {type(exc).__name__}: {exc}", "mend the app", text
+            f"app module {name!r}{whence} cannot be imported: {type(exc).__name__}: {exc}",
+            "mend the app",
+            text,
         ) from exc
     finally:
         forget_fresh()
@@ -106,3 +119,9 @@ def _only(module: ModuleType) -> App:
     raise ConfigError(
         f"module {module.__name__!r} has no App", "write `app = App(...)` there, or name another"
     )
+
+
+def find_apps(namespace: Iterable[Any]) -> list[App]:
+    """The different apps among ``namespace``."""
+    found: dict[int, App] = {id(item): item for item in namespace if isinstance(item, App)}
+    return list(found.values())

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from workerd.app.options import checked
+from workerd.app.settings.options import checked
 from workerd.app.task import Task
 from workerd.errors import ConfigError
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from workerd.app.base import App
+
+if TYPE_CHECKING:
+    from click import Option
 
 
 def marks_of(app: App, written: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -35,8 +38,8 @@ def _additions(app: App) -> Iterator[tuple[str, str]]:
         for step in steps:
             yield f"{blueprint} step {_name(step)}", _source(step)
     for verb, options in app.user_options.items():
-        for option in options:
-            yield f"{verb} option {_name(option)}", _shape(option)
+        for option in _clicks(options):
+            yield f"{verb} option {option.opts[-1]}", repr(sorted(option.to_info_dict().items(), key=str))
 
 
 def _settings(app: App, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -47,11 +50,18 @@ def _settings(app: App, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]
     yield "settings of results", repr(app.backend_options())
 
 
+def _clicks(options: Iterable[Any]) -> list[Option]:
+    if not options:
+        return []
+    # click is half a megabyte in every child, and few apps add options.
+    from workerd.bin.clicks import click_options  # noqa: PLC0415
+
+    return click_options(options)
+
+
 def _name(thing: Any) -> str:
     if isinstance(thing, str):
         return thing
-    if opts := getattr(thing, "opts", None):
-        return str(opts[0])
     return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', type(thing).__name__)}"
 
 
@@ -63,8 +73,3 @@ def _source(step: Any) -> str:
     except (OSError, TypeError):
         # Made while running: its attributes' names are all there is to compare.
         return " ".join(sorted(vars(step)))
-
-
-def _shape(option: Any) -> str:
-    told = getattr(option, "to_info_dict", None)
-    return repr(sorted(told().items(), key=str)) if told is not None else repr(option)

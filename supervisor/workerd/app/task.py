@@ -9,23 +9,28 @@ Units:   seconds for limits, delays and ``expires``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic
 
-from workerd.app.call import call_arguments
-from workerd.app.eager import apply_here
-from workerd.app.options import FromConf
-from workerd.app.request import Request
-from workerd.app.result import AsyncResult, EagerResult
-from workerd.app.retry import retry
-from workerd.app.signature import Signature
+from workerd.app.canvas.kinds import signature
+from workerd.app.canvas.maps import Chunks, Map, StarMap
+from workerd.app.canvas.replacing import add_to_chord, replace
+from workerd.app.canvas.signature import Signature
+from workerd.app.results.result import AsyncResult, EagerResult
+from workerd.app.running.eager import apply_here
+from workerd.app.running.request import Request
+from workerd.app.running.retry import retry
+from workerd.app.sending.call import call_arguments
+from workerd.app.settings.options import FromConf
 from workerd.protocol.exceptions import Retry
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVar
 
     from workerd.app.base import App
+    from workerd.app.results.group import GroupResult
 
     # With defaults, so that a plain ``Task`` is one of any arguments.
     P = ParamSpec("P", default=...)
@@ -54,43 +59,73 @@ class Task(Generic[P, R]):
     """One task of one app; ``Task[[int, int], str]`` takes two numbers and returns a text."""
 
     app: App = None  # type: ignore[assignment]  # set when the task is registered
+    """The App to which it belongs."""
     name: str = ""
+    """Under which calls name it; ``module.function`` unless it is given."""
 
     typing: bool = True
     """Check the arguments of a call against the function before it is sent."""
     max_retries: int | None = 3
-    """None is without end."""
+    """How often a call may be tried again; None is without end."""
     default_retry_delay: float = 180
+    """Seconds until a retry that names no time of its own."""
     trail: bool = True
     """Record what a run sends as its children."""
     throws: tuple[type[BaseException], ...] = ()
     """Expected exceptions: a failure is logged as information, without a traceback."""
     expires: float | datetime | None = None
+    """When a call that has not begun is dropped: seconds after it is sent, or a time."""
     resultrepr_maxsize: int = 1024
+    """How much of a result the log shows."""
     queue: str | None = None
+    """Where calls go that name no queue themselves; the routes of the settings decide if it is None."""
     exchange: str | None = None
+    """The same for their exchange."""
     routing_key: str | None = None
+    """The same for their routing key."""
 
     autoretry_for: tuple[type[BaseException], ...] = ()
+    """Exceptions after which a call is tried again without asking for it."""
     dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    """Those among them after which it is not."""
     retry_kwargs: Mapping[str, Any] = {}
+    """Given to ``retry`` then, such as ``{"max_retries": 5}``."""
     retry_backoff: bool | float = False
+    """Wait 1, 2, 4 ... seconds for such a retry; a number is the first wait."""
     retry_backoff_max: float = 600
+    """No wait is longer than this many seconds."""
     retry_jitter: bool = True
+    """Wait a random part of that time, so that many calls do not come back at once."""
 
     acks_late: Any = FromConf("task_acks_late")
+    """Tell the broker when the call has ended (at least once), not before it begins (at most once)."""
     acks_on_failure: Any = FromConf("task_acks_on_failure")
+    """A run that failed is done; if not, its message is put aside in ``<queue>.dead``."""
     acks_on_timeout: Any = FromConf("task_acks_on_timeout")
+    """So is one that a limit ended; if not, its message goes back to its queue."""
     compression: Any = FromConf("task_compression")
+    """How the body of its messages is packed."""
     ignore_result: Any = FromConf("task_ignore_result")
+    """Store no result."""
     priority: Any = FromConf("task_default_priority")
-    rate_limit: str | float | None = None
-    reject_on_worker_lost: bool | None = None
+    """Of its messages, where the broker knows any."""
+    rate_limit: Any = FromConf("task_default_rate_limit")
+    """Starts on one node: ``"10/m"``, ``"5/s"``, or a number for each second; 0 is no limit."""
+    reject_on_worker_lost: Any = FromConf("task_reject_on_worker_lost")
+    """Whether a run that its child's death cuts off starts again, up to ``max_crashes`` times; False: it has
+    failed then, at the first death.  None, the default, is as True."""
     serializer: Any = FromConf("task_serializer")
+    """How its arguments are written."""
+    send_events: bool = True
+    """Tell what happens to its runs, where the worker tells such things."""
     soft_time_limit: float | None = None
+    """Seconds after which SoftTimeLimitExceeded is raised in a run; None is as the daemon's settings say."""
     store_errors_even_if_ignored: Any = FromConf("task_store_errors_even_if_ignored")
+    """Store failures, also with ``ignore_result``."""
     time_limit: float | None = None
+    """Seconds after which the child of a run is killed; None is as the daemon's settings say."""
     track_started: Any = FromConf("task_track_started")
+    """Store the state STARTED when a run begins."""
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The task's function."""
@@ -117,9 +152,9 @@ class Task(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> AsyncResult | EagerResult:
-        """Send a call; ``options`` are those of ``app.call.CallOptions``."""
+        """Send a call; ``options`` are the fields of ``CallOptions``, and go before the task's own."""
         args, kwargs = call_arguments(args, kwargs)
-        self._check(args, kwargs)
+        self.check_arguments(args, kwargs)
         options = {**self.call_defaults(), **options}
         if self.app.conf.task_always_eager:
             return self.apply(args, kwargs, **options)
@@ -142,7 +177,12 @@ class Task(Generic[P, R]):
         return {name: value for name, value in values.items() if value is not None}
 
     def retry(self, *args: Any, **options: Any) -> Retry:
-        """Send the current call again and end this run; see ``app.retry.retry``."""
+        """Send the current call again, under the same id, and end this run: raises Retry.
+
+        Takes ``args`` and ``kwargs`` (else those of this call), ``exc``, ``throw=False`` to have Retry
+        returned, ``countdown`` or ``eta``, ``max_retries``, and the options of a call.  Once there have been
+        ``max_retries`` it raises ``exc``, or the exception being handled, or MaxRetriesExceededError.
+        """
         return retry(self, *args, **options)
 
     def update_state(
@@ -152,7 +192,11 @@ class Task(Generic[P, R]):
         request = self.request
         self.app.report_state(self, request, task_id or request.id, state or "PENDING", meta, **extra)
 
-    def add_trail(self, result: AsyncResult) -> AsyncResult:
+    def send_event(self, type_: str, **fields: Any) -> None:
+        """Send an event of the task's own, such as ``task-milestone``, to those who listen to events."""
+        self.app.report_event(self.request, type_, fields)
+
+    def add_trail(self, result: AsyncResult | GroupResult) -> AsyncResult | GroupResult:
         """Record ``result`` as a child of the current call."""
         if self.trail:
             self.request.children.append(result)
@@ -163,19 +207,40 @@ class Task(Generic[P, R]):
         return AsyncResult(task_id, app=self.app, task_name=self.name)
 
     def signature(
-        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Signature:
         """A call that is not made yet; keywords ``immutable`` and options of the call may be given."""
-        immutable = bool(options.pop("immutable", False))
-        return Signature(self.name, args, kwargs, options=options, immutable=immutable, app=self.app)
+        return signature(self, args, kwargs, **options)
+
+    subtask = signature
 
     def s(self, *args: Any, **kwargs: Any) -> Signature:
         """The signature of a call with these arguments."""
         return self.signature(args, kwargs)
 
     def si(self, *args: Any, **kwargs: Any) -> Signature:
-        """The same, and nothing is put before its arguments."""
+        """The same, immutable: the result of the task before it is not put before its arguments."""
         return self.signature(args, kwargs, immutable=True)
+
+    def map(self, it: Iterable[Any]) -> Map:
+        """One call that runs this task for each of ``it``, one after the other."""
+        return Map(self.s(), it, app=self.app)
+
+    def starmap(self, it: Iterable[Any]) -> StarMap:
+        """The same, for argument lists."""
+        return StarMap(self.s(), it, app=self.app)
+
+    def chunks(self, it: Iterable[Any], n: int) -> Chunks:
+        """Several calls, each of which runs this task for ``n`` argument lists of ``it``."""
+        return Chunks(self.s(), it, n, app=self.app)
+
+    def replace(self, sig: Signature) -> Any:
+        """End this run, and let ``sig`` have its id, its place in a workflow and what follows it."""
+        return replace(self, sig)
+
+    def add_to_chord(self, sig: Signature, lazy: bool = False) -> Any:
+        """Make ``sig`` part of the header that the current call is in; with ``lazy`` send it yourself."""
+        return add_to_chord(self, sig, lazy)
 
     # Hooks.  They run where the task runs; what they raise is logged and changes no outcome,
     # except before_start, which is part of the run.
@@ -207,12 +272,17 @@ class Task(Generic[P, R]):
     ) -> None:
         """After ``on_success`` or ``on_failure``."""
 
-    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """TypeError when the function cannot be called with these, unless the task has ``typing=False``."""
         if self.typing:
             try:
-                inspect.signature(self.run).bind(*args, **kwargs)
+                self._signature.bind(*args, **kwargs)
             except TypeError as exc:
                 raise TypeError(f"{self.name}(): {exc}") from None
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self.run)
 
     def __repr__(self) -> str:
         return f"<task {self.name or type(self).__name__}>"

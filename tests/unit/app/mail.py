@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workerd import App
-from workerd.app.runner import AppRunner
+from workerd.app.running.runner import AppRunner
 from workerd.protocol.message import message_from_amqp
 from workerd.protocol.result import Coding
 
@@ -32,6 +32,12 @@ def sent(app: App, queue: str | None = None) -> list[Any]:
 
 def body(message: Any) -> Any:
     return json.loads(message.body)
+
+
+def signature(task: str, *args: Any, **fields: Any) -> dict[str, Any]:
+    """A signature as a message carries it."""
+    plain = {"kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
+    return {"task": task, "args": list(args), **plain, **fields}
 
 
 class Up:

@@ -6,7 +6,7 @@ import pytest
 from amqp.exceptions import AccessRefused, NotAllowed
 
 from workerd import App
-from workerd.app.connection import BrokerConnection
+from workerd.app.sending.connection import BrokerConnection
 from workerd.backends.url import shown
 from workerd.errors import ConfigError
 from workerd.transport.address import address_of_url

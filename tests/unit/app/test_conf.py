@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from celery.app.defaults import NAMESPACES, flatten
+from celery.app.defaults import _TO_NEW_KEY, NAMESPACES, flatten
 
 from workerd import App
-from workerd.app.call import CallOptions
-from workerd.app.conf import Conf
-from workerd.app.drafting import draft_of
-from workerd.app.settings import SETTINGS
-from workerd.app.settings_elsewhere import NOT_HONOURED
+from workerd.app.sending.call import CallOptions
+from workerd.app.sending.drafting import draft_of
+from workerd.app.settings.conf import KNOWN, Conf
+from workerd.app.settings.elsewhere import ELSEWHERE
+from workerd.app.settings.names import SETTINGS
+from workerd.app.settings.old_names import todays_name
 from workerd.backends import BackendOptions
 from workerd.config import Layers
 from workerd.errors import ConfigError, ExitCode
 from workerd.protocol.moment import parse_moment
 
-# Not in Celery's table of defaults, although its Redis backend reads it.
-BESIDE_THE_TABLE = {"redis_backend_health_check_interval"}
+# Not in Celery's table of defaults: one that its Redis backend reads all the same, and our own.
+BESIDE_THE_TABLE = {"redis_backend_health_check_interval", "beat_lease", "beat_missed"}
 
 
 def test_every_setting_is_reached_by_attribute_and_by_item() -> None:
@@ -47,12 +49,14 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one() -> None:
 
 
 def test_a_name_that_celery_has_and_we_do_not_is_told_apart() -> None:
-    with pytest.raises(ConfigError, match="known from Celery and not honoured here yet"):
-        App(worker_prefetch_multiplier=1)
+    with pytest.raises(ConfigError, match=r"'worker_pool' cannot be 'gevent'.*one at a time each; leave it"):
+        App(worker_pool="gevent")
+    assert App(worker_pool="prefork").conf.worker_pool == App().conf.worker_pool == "prefork"
+    assert App(worker_state_db="/var/state").conf.given() == {"worker_state_db": "/var/state"}
 
 
 def test_every_setting_of_celery_is_honoured_or_told_apart() -> None:
-    ours = set(SETTINGS) | NOT_HONOURED
+    ours = set(SETTINGS) | set(ELSEWHERE)
     theirs = {name for name, _ in flatten(NAMESPACES) if name == name.lower()}
     # Backends that are not served need none of their settings.
     others = ("azureblockblob", "cache_", "cassandra", "couchbase", "couchdb", "cosmosdbsql", "arangodb")
@@ -70,7 +74,7 @@ def test_every_setting_of_celery_is_honoured_or_told_apart() -> None:
     missing = {name for name in theirs - ours if not name.startswith(others)}
     assert missing == set()
     assert set(SETTINGS) <= theirs | BESIDE_THE_TABLE
-    assert not set(SETTINGS) & NOT_HONOURED
+    assert not set(SETTINGS) & set(ELSEWHERE)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_every_setting_of_celery_is_honoured_or_told_apart() -> None:
         ("task_default_queue", ""),
         ("broker_url", ""),
         ("task_protocol", 1),
-        ("result_serializer", "pickle"),
+        ("result_serializer", "xml"),
         ("timezone", "Europe/Atlantis"),
         ("task_publish_retry_policy", 3),
         ("task_queues", [3]),
@@ -92,6 +96,81 @@ def test_every_setting_of_celery_is_honoured_or_told_apart() -> None:
 def test_a_value_that_cannot_be_is_an_error_that_names_the_setting(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=name):
         Conf({name: value})
+
+
+def test_what_is_not_honoured_has_celerys_default_and_a_reason() -> None:
+    theirs = dict(flatten(NAMESPACES))
+    for name, one in ELSEWHERE.items():
+        if name in theirs:
+            assert (name, one.default) == (name, theirs[name].default)
+        assert one.why
+        assert one.instead
+
+
+def test_old_names_are_todays() -> None:
+    for old, new in _TO_NEW_KEY.items():
+        if new in KNOWN:
+            assert (old, todays_name(old, KNOWN)) == (old, new)
+    conf = Conf({"CELERYD_CONCURRENCY": 3, "CELERY_ALWAYS_EAGER": True})
+    assert (conf.worker_concurrency, conf.CELERY_ALWAYS_EAGER) == (3, True)
+    assert conf.given() == {"worker_concurrency": 3, "task_always_eager": True}
+    assert "BROKER_URL" in conf
+    assert "BROKER_EARL" not in conf
+
+
+def test_settings_of_others_in_the_same_module_are_left_alone_and_ours_are_not() -> None:
+    app = App()
+    app.config_from_object(SimpleNamespace(DEBUG=True, INSTALLED_APPS=[], CELERY_DEFAULT_QUEUE="old"))
+    assert app.conf.given() == {"task_default_queue": "old"}
+    with pytest.raises(ConfigError, match="unknown app setting 'CELERY_DEFAULT_QUEU'"):
+        app.config_from_object(SimpleNamespace(CELERY_DEFAULT_QUEU="old"))
+
+
+def test_a_variable_may_name_the_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mail_settings.py").write_text(
+        "task_default_queue = 'mail'\nclass Inner:\n    timezone='UTC'"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MAIL_SETTINGS", "mail_settings")
+    app = App()
+    assert app.config_from_envvar("MAIL_SETTINGS")
+    assert app.conf.task_default_queue == "mail"
+    assert not app.config_from_envvar("NO_SETTINGS", silent=True)
+    with pytest.raises(ConfigError, match="NO_SETTINGS names no module"):
+        app.config_from_envvar("NO_SETTINGS")
+    app.config_from_object("mail_settings:Inner")
+    assert app.conf.timezone == "UTC"
+    with pytest.raises(ConfigError, match="mail_settings:Outer"):
+        app.config_from_object("mail_settings:Outer")
+
+
+def test_the_deprecated_pair_stands_for_both_unless_one_is_given() -> None:
+    conf = Conf({"task_acks_on_timeout": True, "task_acks_on_failure_or_timeout": False})
+    assert (conf.task_acks_on_failure, conf.task_acks_on_timeout) == (False, True)
+    task = App().task(acks_on_failure_or_timeout=False, acks_on_timeout=True)(len_of)
+    assert (task.acks_on_failure, task.acks_on_timeout) == (False, True)
+
+
+def len_of(text: str) -> int:
+    return len(text)
+
+
+class Slow:
+    """An annotation by an object."""
+
+    def annotate(self, task: Any) -> dict[str, Any] | None:
+        return {"rate_limit": "1/m"} if task.name == "slow" else None
+
+
+def test_annotations_go_over_what_tasks_say_of_themselves_whenever_they_come() -> None:
+    app = App(task_annotations=[{"*": {"time_limit": 60}, "early": {"rate_limit": "5/s"}}, Slow()])
+    early, slow = (app.task(name=name, rate_limit="9/s")(len_of) for name in ("early", "slow"))
+    assert [(t.rate_limit, t.time_limit) for t in (early, slow)] == [("5/s", 60), ("1/m", 60)]
+    app.conf.task_annotations = {"early": {"soft_time_limit": 30}}
+    assert early.soft_time_limit == 30
+    for wrong in ({"early": {"rate_limit": "often"}}, {"early": {"@on_failure": print}}, {"early": {"x": 1}}):
+        with pytest.raises(ConfigError, match=r"early|'x'"):
+            app.conf.task_annotations = wrong
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
@@ -184,3 +263,22 @@ def test_times_without_an_offset_are_in_the_apps_zone_for_client_and_daemon() ->
 def test_a_result_is_kept_for_a_second_at_least() -> None:
     kept = [BackendOptions(expires=seconds).lifetime("SUCCESS") for seconds in (0.5, 1.5, 60, 0, None)]
     assert kept == [1, 2, 60, None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("redis_password", "hush"),
+        ("result_backend", ["redis://:hush@h/0"]),
+        ("broker_transport_options", [{"password": "hush", "url": "redis://:hush@h/0"}]),
+    ],
+)
+def test_no_error_tells_a_secret(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' cannot be") as caught:
+        Conf({name: value})
+    assert "hush" not in str(caught.value)
+
+
+def test_an_error_tells_what_is_no_secret() -> None:
+    with pytest.raises(ConfigError, match="'task_default_routing_key' cannot be 3"):
+        Conf({"task_default_routing_key": 3})

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from workerd import App, Ignore, MaxRetriesExceededError, Retry, Task
-from workerd.app.result import EagerResult
-from workerd.app.retry import backoff
+from workerd.app.results.result import EagerResult
+from workerd.app.running.retry import backoff
 
 
 def eager_app(**settings: Any) -> App:
@@ -73,7 +73,56 @@ def test_retries_come_to_an_end() -> None:
             self.retry(countdown=0)
 
     assert isinstance(bare.delay().result, MaxRetriesExceededError)
-    assert isinstance(told.delay().result, KeyError)
+
+    @app.task(name="given", bind=True, max_retries=1)
+    def given(self: Task) -> None:
+        self.retry(countdown=0, exc=KeyError("inner"))
+
+    exhausted = told.delay().result
+    assert isinstance(exhausted, MaxRetriesExceededError)
+    assert isinstance(exhausted.__context__, KeyError)
+    assert isinstance(given.delay().result, KeyError)
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, None])
+def test_a_call_runs_once_more_than_it_may_be_retried(most: int | None) -> None:
+    app = eager_app()
+    tries: list[int] = []
+
+    @app.task(name="counted", bind=True, max_retries=most)
+    def counted(self: Task) -> int:
+        tries.append(self.request.retries)
+        if len(tries) == 6:
+            return 6
+        raise self.retry(countdown=0)
+
+    counted.delay()
+    assert tries == list(range(6 if most is None else most + 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "again", "seen"),
+    [
+        ((1, 2), {}, (1, 2)),
+        ((1, 2), {"kwargs": {"y": 5}}, (1, 5)),
+        ((1, 2), {"args": (7, 8)}, (7, 8)),
+        ((1,), {"kwargs": {"x": 7, "y": 8}}, (7, 8)),
+        ((1, 2), {"args": (7,), "kwargs": {"y": 8}}, (7, 8)),
+    ],
+)
+def test_a_retry_may_give_some_arguments_anew(call: Any, again: dict[str, Any], seen: Any) -> None:
+    app = eager_app()
+
+    @app.task(name="anew", bind=True)
+    def anew(self: Task, x: int, y: int = 0) -> list[int]:
+        if self.request.retries == 0:
+            raise self.retry(countdown=0, **again)
+        return [x, y]
+
+    assert tuple(anew.delay(*call).get()) == seen
+    if "args" in again:
+        by_name = anew.apply_async((), {"x": 1, "y": 8})
+        assert tuple(by_name.get()) == seen  # what has its place now has its name no more
 
 
 def test_a_retry_of_a_plain_call_raises_what_it_was_given() -> None:

@@ -103,5 +103,7 @@ def test_a_module_that_an_app_names_is_the_apps_error(write: Write) -> None:
     ):
         load_app("found_holey")
     write("found_hole.py", "1 / 0\n")
-    with pytest.raises(AppImportError, match="'found_hole' cannot be imported: ZeroDivisionError"):
+    with pytest.raises(
+        AppImportError, match=r"'found_hole' \(from .*\) cannot be imported: ZeroDivisionError"
+    ):
         load_app("found_holey")

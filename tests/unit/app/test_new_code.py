@@ -15,7 +15,7 @@ import pytest
 from tests.unit.app.mail import memory_app
 from workerd import App, bootsteps
 from workerd.app.marks import changed, marks_of
-from workerd.app.selfcheck import check_app
+from workerd.app.running.selfcheck import check_app
 from workerd.app.sources import own_sources, source_of
 from workerd.errors import ConfigError
 

@@ -1,0 +1,1 @@
+"""Asking the nodes of the cluster over the broker."""

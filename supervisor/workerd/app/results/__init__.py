@@ -1,0 +1,1 @@
+"""Results of calls: where they are kept, and how they are waited for."""

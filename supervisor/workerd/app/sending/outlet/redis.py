@@ -1,0 +1,109 @@
+"""The outlet to Redis: LPUSH to the list that kombu would choose, many messages in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import hiredis
+import redis
+from kombu.transport.redis import Channel, Transport
+
+from workerd.app.sending.connection import BrokerConnection
+from workerd.app.sending.outlet.base import LinkLostError, Posting, Waiting, is_declared
+from workerd.protocol.outgoing import new_id
+from workerd.protocol.parcel import envelope_of
+
+BATCH, BATCH_BYTES = 1000, 1024 * 1024
+"""Messages of one round trip, and their size from which on no more are added."""
+
+_LOST = (redis.ConnectionError, redis.TimeoutError, OSError)
+
+Entry = tuple[str, bytes, Posting]
+"""A list's name, what is pushed to it, and what that was made of."""
+
+
+def redis_outlet(connection: BrokerConnection) -> RedisOutlet | None:
+    """An outlet over ``connection``; None where kombu would write something else than it does."""
+    channel: Any = connection.default_channel
+    if type(connection.transport) is not Transport or type(channel) is not Channel:
+        return None
+    if channel.global_keyprefix or channel.body_encoding != "base64":
+        return None
+    return RedisOutlet(connection, channel)
+
+
+class RedisOutlet:
+    """See ``Outlet``.  A message to a named exchange, whose queues kombu looks up, is not carried."""
+
+    def __init__(self, connection: BrokerConnection, channel: Any) -> None:
+        self._connection, self._channel = connection, channel
+        self._pool = channel.pool
+        self._link = self._pool.get_connection()
+
+    @property
+    def fresh(self) -> bool:
+        return self._connection._default_channel is self._channel
+
+    def send(self, waiting: Waiting) -> None:
+        self._check()
+        while entries := list(self._entries(waiting)):
+            refused = self._push(entries, waiting)
+            if refused:
+                waiting.put_back(refused)
+                return
+
+    def close(self) -> None:
+        self._link.disconnect()
+        self._pool.release(self._link)
+
+    def _check(self) -> None:
+        """Notice that the server has hung up before anything is written that it would not read."""
+        try:
+            silent = not self._link.can_read(0)
+        except _LOST as exc:
+            raise LinkLostError(exc, doubtful=False) from exc
+        if not silent:
+            raise LinkLostError("the server has closed the connection", doubtful=False)
+
+    def _entries(self, waiting: Waiting) -> Iterator[Entry]:
+        count = size = 0
+        while count < BATCH and size < BATCH_BYTES and (posting := waiting.first()) is not None:
+            if (entry := self._entry(posting)) is None:
+                return
+            waiting.take()
+            count, size = count + 1, size + len(entry[1])
+            yield entry
+
+    def _entry(self, posting: Posting) -> Entry | None:
+        parcel, queue = posting.parcel, posting.declare
+        if parcel.exchange:
+            return None
+        if queue is not None and not is_declared(queue, self._connection):
+            return None
+        try:
+            envelope = envelope_of(parcel, new_id())
+        except Exception:  # noqa: BLE001 (kombu meets it too, and its error is the one that callers know)
+            return None
+        priority = min(parcel.priority, self._channel.max_priority)
+        return self._channel._q_for_pri(parcel.routing_key, priority), envelope, posting
+
+    def _push(self, entries: list[Entry], waiting: Waiting) -> list[Posting]:
+        """Push all; return those that the server refused."""
+        runs = [(name, list(run)) for name, run in groupby(entries, key=lambda entry: entry[0])]
+        commands = [hiredis.pack_command(("LPUSH", name, *(entry[1] for entry in run))) for name, run in runs]
+        refused: list[Posting] = []
+        answered = 0
+        try:
+            self._link.send_packed_command([b"".join(commands)], check_health=False)
+            for _, run in runs:
+                try:
+                    self._link.read_response()
+                except redis.ResponseError:
+                    refused += [posting for _, _, posting in run]
+                answered += len(run)
+        except _LOST as exc:
+            waiting.put_back([*refused, *(posting for _, _, posting in entries[answered:])])
+            raise LinkLostError(exc, doubtful=True) from exc
+        return refused

@@ -1,0 +1,1 @@
+"""What an app and its tasks can be told: settings, options, and the checks of both."""
