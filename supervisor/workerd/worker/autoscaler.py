@@ -11,12 +11,12 @@ Errors:  ConfigError for bounds that cannot hold.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import psutil
+import msgspec
 
 from workerd.bootsteps import StartStopStep
 from workerd.worker.life.lifecycle import State
@@ -34,7 +34,7 @@ SERVING = frozenset({State.RUNNING, State.RELOADING})
 
 def machine_load() -> tuple[float, int]:
     """(load average of the last minute, CPUs), both of the whole machine."""
-    return psutil.getloadavg()[0], psutil.cpu_count() or 1
+    return os.getloadavg()[0], os.cpu_count() or 1
 
 
 class ScaledPool:
@@ -106,7 +106,7 @@ class ScaledPool:
         told = {"waiting": self.sight.waiting, "backlog": self.sight.backlog}
         times = {"wait": self.decision.wait, "task_time": self.sight.task_time, "use": self.sight.use}
         rounded = {name: None if value is None else round(value, 4) for name, value in times.items()}
-        return asdict(self.decision) | told | rounded
+        return msgspec.structs.asdict(self.decision) | told | rounded
 
 
 class Autoscaler(StartStopStep):

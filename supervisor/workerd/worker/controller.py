@@ -9,40 +9,46 @@ Units: seconds of the monotonic clock.
 from __future__ import annotations
 
 import logging
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workerd.app.marks import marks_of
-from workerd.backends.url import EMBEDDED, shown
+from workerd.app.part import take_part
 from workerd.bootsteps import Blueprint
+from workerd.bootsteps.order import Neighbours
 from workerd.clock import SystemClock
-from workerd.config.model import DEFAULT_POOL
 from workerd.delivery import Dispatcher, Request, Stage
-from workerd.errors import AppImportError, StepError, WorkerdError
+from workerd.errors import AppImportError, UnavailableError, WorkerdError
 from workerd.worker import components
+from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
+from workerd.worker.control import all_commands
 from workerd.worker.desk import OperatorDesk
-from workerd.worker.inbox import Inbox, StopRequested
+from workerd.worker.given import Given
 from workerd.worker.life.conduct import Conductor
 from workerd.worker.life.lifecycle import Event, Life, State, asked_by, decide
+from workerd.worker.life.moments import Moments
 from workerd.worker.life.stop_time import StopTime
 from workerd.worker.log import logs
+from workerd.worker.log.said import prints_of
+from workerd.worker.loop.inbox import Inbox, StopRequested
+from workerd.worker.loop.timer import LateTimer
 from workerd.worker.pool.memory import MemoryKeeper
 from workerd.worker.pool.reloads import Reloads
-from workerd.worker.timer import LateTimer
+from workerd.worker.process.shape import warn_of_root
+from workerd.worker.served import Served
+from workerd.worker.service.notifier import Notifier
+from workerd.worker.service.progress import Progress
+from workerd.worker.steps.added import added_steps, plugins_of
+from workerd.worker.steps.attributes import StepAttributes
+from workerd.worker.steps.blame import blaming_steps
+from workerd.worker.steps.on_disk import StepsOnDisk
+from workerd.worker.steps.patience import Patience
+from workerd.worker.task_signals import TaskSignals
 
 if TYPE_CHECKING:
     from workerd.app import App
     from workerd.clock import Clock
     from workerd.config import Config
-    from workerd.worker.consumer import Consumer
-    from workerd.worker.hub import Hub
     from workerd.worker.identity import Identity
-    from workerd.worker.pool.pools import Pools
-    from workerd.worker.pool.step import NamedPool
-    from workerd.worker.state.database import Database
-    from workerd_pool import Reaper
 
 logger = logging.getLogger(__name__)
 
@@ -57,26 +63,28 @@ STEPS = (
     components.Autoscaler,
     components.Beat,
     components.Socket,
+    components.Http,
+    components.Notify,
     components.Consumer,
 )
 """The boot order that a reader can see."""
 
 
-class WorkController:
+class WorkController(StepAttributes, Served):
     """One daemon.  Its public attributes are those that the extension guide documents."""
 
-    hub: Hub
-    timer: Any
-    reaper: Reaper
-    pool: NamedPool
-    pools: Pools
-    consumer: Consumer
-    statedb: Database
-    beat: Any
-    autoscaler: Any
-    autoreloader: Any
-
+    app: App
+    """The App that it serves."""
+    config: Config
+    """The settings of this daemon, frozen: ``worker.config.size``."""
+    hostname: str
+    """The name of the node, ``main@host``."""
+    blueprint: Blueprint
+    """The Worker blueprint; ``worker.blueprint["Pool"]`` is a step by its label."""
     use_eventloop = True
+    """Steps may ask; here there is always one."""
+    life = Life()
+    """Where the daemon is in its life; receivers of ``celeryd_init`` see it before anything else is there."""
 
     def __init__(
         self,
@@ -86,25 +94,30 @@ class WorkController:
         inbox: Inbox,
         identity: Identity,
         clock: Clock | None = None,
+        notifier: Notifier | None = None,
         open_files: int | None = None,
-        options: dict[str, Any] | None = None,
+        given: Given | None = None,
     ) -> None:
         self.app, self.config, self.inbox, self.identity = app, config, inbox, identity
-        self.clock, self.options = clock or SystemClock(), dict(options or {})
+        self.clock, self.given = clock or SystemClock(), given or Given()
+        self.notifier = notifier or Notifier({})
+        """Speaks to the service manager, if one has started the daemon."""
         self.open_files = open_files
         """The soft limit of descriptors that tasks have; None for that of the supervisor."""
-        self.hostname = f"{config.name}@{socket.gethostname()}"
+        self.hostname = identity.node
         self.steps: list[Any] = []
-        self.life = Life()
         self.started_at = self.clock.now()
         self.drain_timeout = config.drain.timeout
         self.stop_time = StopTime(self.clock)
-        self.marks = marks_of(app)
+        self.marks = marks_of(app, take_part(app, self.broker_urls, self.backend_url, self.hostname))
         """What the daemon has of the app as it was at the start."""
         self.ready = False
         self.failure: WorkerdError | None = None
         """Why the daemon ends, when an error made it end."""
-        self.desk, self.conductor = OperatorDesk(self), Conductor(self)
+        self.commands = all_commands()
+        """What may be asked of this daemon."""
+        self.desk, self.conductor, self.progress = OperatorDesk(self), Conductor(self), Progress(self)
+        self.moments = Moments(self)
         self.reloads = Reloads(self._started, self._reload_ended, self._first_generation_failed)
         self.dispatcher = Dispatcher(
             clock=self.clock,
@@ -116,55 +129,32 @@ class WorkController:
         )
         self.memory = MemoryKeeper(self)
         self.dispatcher.on_work = self.memory.watch
+        self.dispatcher.tell_app(TaskSignals(self))
+        plugins = plugins_of(config)
+        self.added_steps = added_steps(app, config, plugins)
+        """Steps that are not the daemon's own, by blueprint."""
+        self.steps_on_disk = StepsOnDisk(self.added_steps, app.steps, plugins)
+        """Those of them that a reload's new code does not bring."""
+        self.patience = Patience(self)
+
+    def make_steps(self) -> None:
+        """Make every step.  Errors: ConfigError, StepError."""
         self.blueprint = Blueprint(
-            name="Worker", default_steps=STEPS, steps=app.steps["worker"], parent_attribute="worker"
+            name="Worker",
+            default_steps=STEPS,
+            steps=self.added_steps["worker"],
+            parent_attribute="worker",
+            around=self.patience,
         )
+        self.blueprint.neighbours = Neighbours(later=CONSUMER_STEPS)
         with blaming_steps():
-            self.blueprint.apply(self, **self.options)
+            self.blueprint.apply(self, **self.given.options)
 
     def __repr__(self) -> str:
         return f"<Worker: {self.hostname} ({self.state.value})>"
 
     def __str__(self) -> str:
         return self.hostname
-
-    # -- what it serves ----------------------------------------------------------------------------
-
-    @property
-    def broker_urls(self) -> tuple[str, ...]:
-        """Where messages come from, in the order in which they are tried."""
-        return self.config.broker
-
-    @property
-    def backend_url(self) -> str:
-        """Where results go; empty when nowhere."""
-        if self.config.backend:
-            return self.config.backend
-        return EMBEDDED if EMBEDDED in self.config.broker else ""
-
-    @property
-    def masked_broker(self) -> str:
-        """The broker for people's eyes: without passwords."""
-        return ", ".join(shown(url) for url in self.broker_urls)
-
-    @property
-    def masked_backend(self) -> str:
-        """The result backend for people's eyes."""
-        return shown(self.backend_url) if self.backend_url else "none"
-
-    @property
-    def queues_by_pool(self) -> dict[str, Sequence[str]]:
-        """The queues to consume, for each pool by its name."""
-        queues: dict[str, Sequence[str]] = {
-            name: pool.queues for name, pool in self.config.all_pools().items()
-        }
-        queues[DEFAULT_POOL] = self.config.queues or (self.app.conf.task_default_queue,)
-        return queues
-
-    @property
-    def queues(self) -> Sequence[str]:
-        """The queues to consume, of all pools."""
-        return [queue for queues in self.queues_by_pool.values() for queue in queues]
 
     # -- requests, as the guide's steps see them -----------------------------------------------------
 
@@ -198,20 +188,22 @@ class WorkController:
     def run(self) -> int:
         """From the first step's start to the last one's stop; return the exit code.
 
-        Errors: the WorkerdError that ended it; whatever else a step raised in its start.
+        Errors: the WorkerdError that ended it, StepError for what a step raised in its start; SystemExit.
         """
-        try:
-            with logs.prints_to_log(), blaming_steps():
-                self.blueprint.start(self)
-            with logs.prints_to_log():
+        with logs.prints_to_log(prints_of(self.app.conf).stderr):
+            try:
+                self.moments.starting()
+                with blaming_steps():
+                    self.blueprint.start(self)
                 self.conductor.loop()
-        except StopRequested:
-            logger.info("Stopped while starting")
-        finally:
-            self.memory.stop()
-            self.blueprint.stop(self)
-            self.blueprint.shutdown(self)
-            self.hub.dispose()
+            except StopRequested:
+                logger.info("Stopped while starting")
+            finally:
+                self.memory.stop()
+                self.blueprint.stop(self, terminate=self.conductor.killed)
+                self.blueprint.shutdown(self)
+                self.moments.ended()
+                self.hub.dispose()
         if self.failure is not None:
             raise self.failure
         return int(self.conductor.code)
@@ -222,6 +214,8 @@ class WorkController:
         self.life, commands = decide(self.life, event)
         if self.life.state is not before.state:
             logger.info("%s: %s", self.life.state.value.capitalize(), event.value)
+            self.desk.tell({"event": "state", "state": self.life.state.value})
+            self.moments.happened(event)
         for command in commands:
             self.conductor.perform(command)
 
@@ -232,6 +226,7 @@ class WorkController:
             if event is Event.RESTART_ASKED:
                 self.desk.ask_restart()
             elif event is not None:
+                self.moments.asked_by(seen.signum, event)
                 self.hub.guard(self.happened, (event,))
         self.reaper.reap()
 
@@ -246,11 +241,19 @@ class WorkController:
 
     def link_up(self) -> None:
         """The consumer's generation stands."""
+        self.desk.tell({"event": "link-up"})
         self.check_ready()
 
     def link_down(self, reason: str) -> None:
         """The consumer has lost its connection, or could not make one."""
         self.desk.tell({"event": "link-down", "reason": reason})
+        if self.app.conf.worker_cancel_long_running_tasks_on_connection_loss:
+            self.dispatcher.orders.link_lost(self.config.drain.grace)
+
+    def give_up(self, what: str, why: str) -> None:
+        """The broker is not tried any more, because the app's settings say so: the daemon ends."""
+        self.failure = UnavailableError(what, f"{why}: leave the setting out, to try for ever")
+        self.happened(Event.STEP_FAILED)
 
     def check_ready(self) -> None:
         """Say once that tasks are being run."""
@@ -258,7 +261,9 @@ class WorkController:
             return
         self.ready = True
         logger.info("%s ready.", self.hostname)
+        warn_of_root()
         self.desk.tell({"event": "ready"})
+        self.moments.ready()
 
     def children_gone(self) -> None:
         """No child and no template is left."""
@@ -268,6 +273,8 @@ class WorkController:
         self.happened(Event.STARTED)
 
     def _reload_ended(self, ok: bool) -> None:
+        if ok and self.beat is not None:
+            self.beat.reloaded()
         self.happened(Event.RELOAD_DONE if ok else Event.RELOAD_FAILED)
 
     def _first_generation_failed(self, reason: str, traceback: str) -> None:
@@ -275,18 +282,6 @@ class WorkController:
             f"no child can be started: {reason}", "mend the app and start again", traceback
         )
         self.happened(Event.STEP_FAILED)
-
-
-@contextmanager
-def blaming_steps() -> Iterator[None]:
-    """Turn what a step raises into an error that names the step; known errors pass."""
-    try:
-        yield
-    except WorkerdError:
-        raise
-    except Exception as exc:
-        where = "; ".join(getattr(exc, "__notes__", ())) or "raised by a step"
-        raise StepError(f"{exc!r} {where}", "mend the step; -l debug shows the traceback") from exc
 
 
 __all__ = ["STEPS", "WorkController"]

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from workerd.control.daemon import Fact
 from workerd.control.scaling import scaled
-from workerd.delivery import TaskOptions
-from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
 from workerd.errors import UsageError, WorkerdError
+from workerd.protocol.rate import Rate
+from workerd.worker.http.snapshot import snapshot
 from workerd.worker.life.dry_start import DryStart
 from workerd.worker.life.lifecycle import UP, Event
-from workerd.worker.status import in_words, leaver, said, status
+from workerd.worker.log import logs
+from workerd.worker.remote.node import ClusterNode
+from workerd.worker.service.health import health
+from workerd.worker.status import leaver, status
+from workerd.worker.task_limits import change_limits
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -30,11 +33,18 @@ class OperatorDesk:
 
     def __init__(self, worker: WorkController) -> None:
         self.worker = worker
+        self.node = ClusterNode(worker)
         self._subscribers: list[Callable[[Fact], None]] = []
         self._trial: DryStart | None = None
 
     def status(self) -> dict[str, Any]:
         return status(self.worker)
+
+    def health(self) -> dict[str, Any]:
+        return health(self.worker)
+
+    def metrics(self) -> dict[str, Any]:
+        return snapshot(self.worker)
 
     def ask_stop(self, now: bool, timeout: float | None) -> None:
         if timeout is not None:
@@ -114,32 +124,20 @@ class OperatorDesk:
             "dry_run": dry_run,
         }
 
+    # -- the log ---------------------------------------------------------------------------------------
+
+    def reopen_log(self) -> dict[str, Any]:
+        file, why = logs.reopen()
+        if file and not why:
+            logger.info("The log file %s is opened anew", file)
+        return {"file": file, "problem": why}
+
     # -- runs ----------------------------------------------------------------------------------------
 
-    def limit(self, task: str, soft: float | None, hard: float | None, reset: bool) -> dict[str, Any]:
-        dispatcher = self.worker.dispatcher
-        known, by_task = dispatcher.default.tasks, dispatcher.limits.by_task
-        running = sum(request.message.task == task for request in self.worker.active_requests)
-        # One that new code has not any more may still run, and what was said of it must not stay for ever.
-        if task not in known and task not in by_task and not running:
-            near = get_close_matches(task, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "give its full name, such as proj.add"
-            raise UsageError(f"there is no task {task!r}", hint)
-        wanted = Limits(_or_none(soft), _or_none(hard))
-        live, options = by_task.get(task, NOTHING), known.get(task, TaskOptions())
-        if reset:
-            dispatcher.orders.limit(task, None)
-        elif wanted != NOTHING:
-            _check_order(wanted.over(live))
-            dispatcher.orders.limit(task, wanted)
-        live = by_task.get(task, NOTHING)
-        if reset or wanted != NOTHING:
-            logger.info("Limits of %s changed by an operator: %s; %d running", task, in_words(live), running)
-        pools: dict[str, dict[str, float | None]] = {}
-        for lane in dispatcher.lanes.values():
-            found = said(live.over(of_task(options, lane.limits)))
-            pools[lane.name] = {"soft": found.get("soft"), "hard": found.get("hard")}
-        return {"task": task, "pools": pools, "set": said(live), "running": running}
+    def limit(
+        self, task: str, soft: float | None, hard: float | None, rate: Rate, reset: bool
+    ) -> dict[str, Any]:
+        return change_limits(self.worker, task, soft, hard, rate, reset)
 
     def terminate(self, task_id: str, kill: bool) -> dict[str, Any]:
         done = self.worker.dispatcher.orders.terminate(
@@ -170,17 +168,3 @@ class OperatorDesk:
         """A fact for all who subscribed."""
         for callback in list(self._subscribers):
             callback(fact)
-
-
-def _or_none(seconds: float | None) -> float | None:
-    """0 as an operator's word for no limit."""
-    return NONE if seconds == 0 else seconds
-
-
-def _check_order(limits: Limits) -> None:
-    soft, hard = limits.soft, limits.hard
-    if soft is not None and hard is not None and hard <= soft < NONE:
-        raise UsageError(
-            f"a soft limit of {soft:g}s does not come before a hard one of {hard:g}s",
-            "change both, or write none for one of them",
-        )

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
 from workerd.control.lock import NameLock
 from workerd.errors import WorkerdError
-from workerd.paths import ensure_dir, state_dir
+from workerd.paths import own_dir, state_dir
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,9 @@ class Identity:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.directory = ensure_dir(state_dir(name))
+        self.node = f"{name}@{socket.gethostname()}"
+        """How the daemon is called in a cluster."""
+        self.directory = state_dir(name)
         self.owner = f"workerd-{name}-{uuid.uuid4().hex[:12]}"
         self.predecessors: tuple[str, ...] = ()
         self._recorded: tuple[str, ...] = ()  # what the record is known to say
@@ -43,6 +46,7 @@ class Identity:
 
     def claim(self, kept: int | None = None) -> None:
         """Take the state directory, or take over the descriptor that ``keep`` gave before an exec."""
+        own_dir(self.directory)
         self._lock.acquire(kept)
         # The oldest are kept: an incarnation that has owned nothing is not recorded at all.
         self.predecessors = self._read()[:KEEP]

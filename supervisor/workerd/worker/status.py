@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import asdict
 
 import workerd
 from workerd.backends.url import shown
-from workerd.delivery import Limits, Request, Stage
+from workerd.delivery import Bucket, Limits, Request, Stage, TokenBucket
+from workerd.protocol.rate import rate_text
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from workerd_pool import ChildInfo
     from workerd_pool.death import Deaths
 
+logger = logging.getLogger(__name__)
 
 RECENT = 20
 """Entries of a pool's journal in its status."""
@@ -48,11 +53,15 @@ def status(worker: WorkController) -> dict[str, Any]:
             for name, each in worker.pools.items()
         ],
         "limits": {task: said(limits) for task, limits in worker.dispatcher.limits.by_task.items()},
+        "rates": rates(worker),
         "memory": worker.memory.status(),
         "statedb": worker.statedb.problem,
         "reload": worker.reloads.last,
         "watch": worker.autoreloader.paths if worker.autoreloader is not None else [],
+        "beat": worker.beat.status() if worker.beat is not None else {},
+        "http": worker.http.status() if worker.http is not None else None,
         "steps": [step.alias for step in worker.steps],
+        "info": info(worker),
     }
 
 
@@ -75,7 +84,7 @@ def link(worker: WorkController, now: float) -> dict[str, Any]:
 
 def queues(worker: WorkController) -> dict[str, Any]:
     """How often the broker has ended our consuming of a queue, and which ones it refuses now, and why."""
-    source = worker.consumer.task_consumer
+    source = worker.consumer.task_source
     info = source.info() if source is not None else {}
     return {name: info.get(name, {}) for name in ("cancelled", "refused")}
 
@@ -86,6 +95,22 @@ def results(worker: WorkController) -> dict[str, Any]:
     return {"pending": writer.pending, "problem": writer.problem} if writer is not None else {}
 
 
+def rates(worker: WorkController) -> dict[str, dict[str, Any]]:
+    """How often each limited task may begin, and how many of it wait for their turn."""
+    lanes = worker.dispatcher.lanes.values()
+    return {
+        task: {"rate": bucket_text(bucket), "waiting": sum(lane.turnstile.waiting(task) for lane in lanes)}
+        for task, bucket in sorted(worker.dispatcher.rates.limited.items())
+    }
+
+
+def bucket_text(bucket: Bucket | None) -> str:
+    """``10/m``, or whose own limit it is."""
+    if bucket is not None and not isinstance(bucket, TokenBucket):
+        return "by a step"
+    return rate_text(bucket.fill_rate if bucket is not None else 0.0)
+
+
 def held(worker: WorkController) -> dict[str, int]:
     """How many messages this node holds, by how far they have come; ``parked`` are all in the broker."""
     counts = {stage.value: 0 for stage in Stage}
@@ -94,6 +119,21 @@ def held(worker: WorkController) -> dict[str, int]:
     source = worker.dispatcher.settler.source
     # What waits in the broker for its ETA is nobody's yet; without a link nobody knows how many they are.
     return counts | {"parked": source.parked if source is not None else 0}
+
+
+def info(worker: WorkController) -> dict[str, Any]:
+    """What the steps that were added tell of themselves, by step, as values that JSON has."""
+    found = {}
+    for parent in (worker, worker.consumer):
+        for step in parent.steps:
+            if type(step) in parent.blueprint.built_in:
+                continue
+            told = parent.blueprint.info_of(step, parent)
+            try:
+                found[step.alias] = msgspec.to_builtins(told, str_keys=True, enc_hook=str)
+            except (TypeError, ValueError, RecursionError) as exc:
+                logger.error("The info of %s cannot be shown: %s", step.alias, exc)
+    return {alias: told for alias, told in found.items() if told}
 
 
 def pool(pool: NamedPool, wall_offset: float, reload: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import kombu
 import pytest
 
 from tests.support.brokers import RedisServer
-from workerd.worker.hub import Hub
-from workerd.worker.scope import Scope
+from workerd.worker.loop.hub import Hub
+from workerd.worker.loop.scope import Scope
 
 QUEUE = kombu.Queue("scope-test", kombu.Exchange("scope-test"), "scope-test", expires=600.0)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,20 +21,24 @@ Start = Callable[[], tuple[DeathMemory, dict[bytes, Tally]]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: FakeClock) -> Start:
+def start(tmp_path: Path, clock: FakeClock) -> Iterator[Start]:
     """A supervisor that starts in the state directory of those before it."""
+    files = ExitStack()
 
     def begin() -> tuple[DeathMemory, dict[bytes, Tally]]:
         database = Database(tmp_path / "db", HandLoop())  # type: ignore[arg-type]
+        files.callback(database._hang_up)
         database.open()
         memory = DeathMemory(database, RunFile(tmp_path / "runs"), clock)
         return memory, memory.load()
 
-    return begin
+    with files:
+        yield begin
 
 
 def killed(memory: DeathMemory) -> None:
-    """Its file descriptors go; it says no last word."""
+    """Its file descriptors go, after the end of a turn of its loop; it says no last word."""
+    memory.save()
     os.close(memory.runs._fd)
     memory.database._hang_up()
 
@@ -107,6 +112,7 @@ def test_places_are_used_again_so_that_the_file_stays_short(start: Start, tmp_pa
         memory.began(number, A, Tally(0))
         if number >= 4:
             memory.ended(number - 4)
+        memory.save()
     assert (tmp_path / "runs").stat().st_size <= 7 * RECORD.size
     killed(memory)
     assert len(RunFile(tmp_path / "runs").open()) == 4
@@ -134,13 +140,17 @@ def test_a_record_that_was_cut_off_is_none(start: Start, tmp_path: Path) -> None
 
 
 def test_a_full_disk_is_told_once_and_runs_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     (tmp_path / "runs").symlink_to("/dev/full")
     runs = RunFile(tmp_path / "runs")
     runs._fd = os.open("/dev/full", os.O_RDWR)
-    runs.note(1, A, Tally(0)), runs.note(2, B, Tally(0)), runs.strike(1)
+    for number in range(3):
+        runs.note(number, A, Tally(0)), runs.write()
     assert len(caplog.records) == 1
     assert "No space left" in caplog.text
     os.close(runs._fd)
     runs._fd = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
-    runs.note(3, A, Tally(0))
+    runs.strike(0), runs.write()
     os.close(runs._fd)
+    assert "can be written again" in caplog.text
+    assert (tmp_path / "other").read_bytes().count(A) == 2  # what could not be written before, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from workerd.worker.identity import Identity
 
 
 @pytest.fixture
-def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Identity:
+def identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Identity]:
     monkeypatch.setenv("WORKERD_STATE_DIR", str(tmp_path))
-    return Identity("main")
+    identity = Identity("main")
+    identity.claim()
+    yield identity
+    identity.release()
 
 
 def fill(identity: Identity) -> None:

@@ -5,29 +5,17 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import threading
-import time
-from collections.abc import Iterator
 from signal import Signals
 
 import pytest
 
 from tests.support.clock import FakeClock
-from workerd.worker.hub import Hub
-from workerd.worker.inbox import SIGNALS, SLOTS, Inbox, StopRequested
+from tests.unit.worker.signalled import inbox, taken
+from workerd.worker.loop.hub import Hub
+from workerd.worker.loop.inbox import SIGNALS, SLOTS, Inbox
 
-
-@pytest.fixture
-def inbox(clock: FakeClock) -> Iterator[Inbox]:
-    inbox = Inbox(clock.now)
-    inbox.install()
-    yield inbox
-    inbox.uninstall()
-
-
-def taken(inbox: Inbox) -> list[Signals]:
-    return [seen.signum for seen in inbox.take()]
+__all__ = ["inbox"]
 
 
 def readable(inbox: Inbox) -> bool:
@@ -150,96 +138,6 @@ def test_a_reload_or_a_dead_child_is_told_after_every_take(inbox: Inbox, signum:
     assert taken(inbox) == [signum], "what came before the take is one fact"
     signal.raise_signal(signum)
     assert taken(inbox) == [signum], "however soon after"
-
-
-def test_a_stop_interrupts_a_blocking_call(inbox: Inbox) -> None:
-    ours, theirs = socket.socketpair()
-    ours.settimeout(60)
-    main = threading.main_thread().ident
-    assert main is not None
-    sender = threading.Thread(target=signal.pthread_kill, args=(main, Signals.SIGTERM))
-    with ours, theirs, pytest.raises(StopRequested), inbox.interruptible():
-        sender.start()
-        ours.recv(1)
-    sender.join()
-
-    assert taken(inbox) == [Signals.SIGTERM], "the request itself still waits"
-
-
-@pytest.mark.parametrize("signum", [Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT])
-def test_a_stop_that_waits_already_is_not_slept_over(inbox: Inbox, signum: Signals) -> None:
-    signal.raise_signal(signum)
-
-    with pytest.raises(StopRequested), inbox.interruptible():
-        pytest.fail("the block was entered")
-
-
-def test_other_signals_do_not_interrupt(inbox: Inbox) -> None:
-    with inbox.interruptible():
-        signal.raise_signal(Signals.SIGHUP)
-        signal.raise_signal(Signals.SIGCHLD)
-
-    assert len(inbox.take()) == 2
-
-
-def test_a_stop_outside_the_block_raises_nothing(inbox: Inbox) -> None:
-    with inbox.interruptible():
-        pass
-    signal.raise_signal(Signals.SIGTERM)
-
-    assert taken(inbox) == [Signals.SIGTERM]
-
-
-def test_the_code_that_unwinds_is_not_interrupted_again(inbox: Inbox) -> None:
-    unwound = False
-    with pytest.raises(StopRequested), inbox.interruptible():
-        try:
-            signal.raise_signal(Signals.SIGTERM)
-        finally:
-            signal.raise_signal(Signals.SIGINT)
-            unwound = True
-
-    assert unwound
-
-
-def test_what_is_interruptible_ends_when_the_stop_leaves_no_more_time() -> None:
-    inbox = Inbox()
-    inbox.until = time.monotonic() + 0.05
-    ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(StopRequested), inbox.interruptible():
-        ours.recv(1)
-    with pytest.raises(StopRequested), inbox.interruptible():
-        pytest.fail("the block was entered")
-    inbox.uninstall()
-
-
-def test_what_is_bounded_is_left_without_an_error_and_hears_no_stop(inbox: Inbox) -> None:
-    before = signal.getsignal(signal.SIGALRM)
-    signal.raise_signal(Signals.SIGTERM)
-    ours, theirs = socket.socketpair()
-    with ours, theirs, inbox.bounded(0.05):
-        signal.raise_signal(Signals.SIGTERM)
-        ours.recv(1)
-        pytest.fail("it was not left")
-
-    assert signal.getsignal(signal.SIGALRM) == before
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    assert taken(inbox) == [Signals.SIGTERM]
-
-
-def test_what_ends_in_time_is_not_left(inbox: Inbox) -> None:
-    ended = False
-    with inbox.bounded(60):
-        ended = True
-    with pytest.raises(ValueError, match="its own"), inbox.bounded(60):
-        raise ValueError("its own")
-
-    assert ended
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-
-
-def test_stop_requested_is_not_caught_as_an_exception() -> None:
-    assert not issubclass(StopRequested, Exception)
 
 
 def test_a_hub_hears_of_signals(inbox: Inbox) -> None:

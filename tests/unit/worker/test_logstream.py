@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from workerd.worker.log.logstream import LIMIT, LogStream
+from workerd.worker.log.logstream import ATOMIC, LIMIT, MUCH, LogStream
 
 LINE = "x" * 99 + "\n"
 
@@ -40,6 +40,7 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.writers: dict[int, Callable[[], Any]] = {}
+        self.on_tick: set[Callable[[], Any]] = set()
 
     def add_writer(self, fd: int, callback: Callable[[], Any]) -> None:
         self.writers[fd] = callback
@@ -126,7 +127,7 @@ def test_lines_over_the_limit_are_dropped_and_counted(ends: tuple[int, int], ope
     text += read(reader)
     kept = text.count(LINE)
     assert LIMIT // len(LINE) <= kept < written
-    assert text.endswith(f"[{written - kept} log lines were dropped while stderr took none]\n")
+    assert text.endswith(f"[{written - kept} log lines were dropped while the log took none]\n")
 
 
 def test_the_hub_is_asked_only_while_something_waits(ends: tuple[int, int], opened: Open) -> None:
@@ -186,3 +187,34 @@ def test_a_full_disk_loses_lines_and_nothing_else(opened: Open) -> None:
     log.write(LINE), log.flush()
     assert not log.blocked
     os.close(fd)
+
+
+def test_lines_that_wait_go_out_in_writes_that_cannot_be_cut(
+    ends: tuple[int, int], opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = ends
+    log, sent, text = opened(writer), [], ""
+    send = log._send
+    monkeypatch.setattr(log, "_send", lambda data: (sent.append(len(data)), send(data))[1])
+    for _ in range(100):
+        log.write(LINE)
+    log.write("y" * (2 * ATOMIC) + "\n")
+    log.write("last\n")
+    log.flush()
+    while log.blocked:
+        text += read(reader)
+        log.flush()
+    text += read(reader)
+    assert text == LINE * 100 + "y" * (2 * ATOMIC) + "\nlast\n"
+    assert sent[:3] == [40 * len(LINE), 40 * len(LINE), 20 * len(LINE)]
+
+
+def test_much_does_not_wait_for_the_end_of_the_turn(tmp_path: Path, opened: Open) -> None:
+    with (tmp_path / "log").open("ab") as file:
+        log = opened(file.fileno())
+        log.attach(FakeHub(), lambda held: None)  # type: ignore[arg-type]
+        for _ in range(MUCH // len(LINE)):
+            log.write(LINE), log.flush_later()
+        assert not (tmp_path / "log").read_bytes()
+        log.write(LINE), log.flush_later()
+        assert (tmp_path / "log").stat().st_size > MUCH

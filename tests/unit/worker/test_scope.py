@@ -3,56 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import amqp
 import pytest
-import redis
 
 from tests.support.clock import FakeClock
-from workerd.worker.hub import Hub
-from workerd.worker.link_errors import is_link_error
-from workerd.worker.scope import Scope
-from workerd.worker.timer import Timer
-
-Pair = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def hub(clock: FakeClock) -> Iterator[Hub]:
-    hub = Hub(Timer(now=clock.now))
-    yield hub
-    hub.dispose()
-
-
-@pytest.fixture
-def lost() -> list[BaseException]:
-    return []
-
-
-@pytest.fixture
-def scope(hub: Hub, lost: list[BaseException]) -> Scope:
-    return Scope(hub, lost.append)
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    a, b = socket.socketpair()
-    with a, b:
-        yield a, b
-
-
-def turn(hub: Hub) -> None:
-    hub.call_soon(int)
-    hub.turn()
-
-
-def raiser(exc: BaseException) -> Callable[[], None]:
-    def broken() -> None:
-        raise exc
-
-    return broken
+from tests.unit.worker.hubs import Pair, turn
+from workerd.worker.loop.hub import Hub
+from workerd.worker.loop.scope import Scope
 
 
 def register_everything(scope: Scope, pair: Pair, call: Callable[..., Any]) -> None:
@@ -194,114 +153,10 @@ def test_scopes_follow_each_other_on_the_same_descriptor(hub: Hub, pair: Pair) -
     assert seen == ["new"]
 
 
-def test_a_lost_link_is_reported_once(hub: Hub, scope: Scope, lost: list[BaseException]) -> None:
-    first = ConnectionResetError("peer went away")
-    scope.call_soon(raiser(first))
-    scope.call_later(0, raiser(BrokenPipeError()))
-
-    turn(hub)
-
-    assert lost == [first]
-
-
-@pytest.mark.parametrize("way", ["reader", "soon", "timer", "repeatedly", "tick"])
-def test_a_lost_link_is_heard_of_from_every_kind_of_callback(
-    hub: Hub, scope: Scope, lost: list[BaseException], pair: Pair, way: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken = raiser(TimeoutError("silence"))
-    ways: dict[str, Callable[[], Any]] = {
-        "reader": lambda: scope.add_reader(pair[0], broken),
-        "soon": lambda: scope.call_soon(broken),
-        "timer": lambda: scope.call_later(0, broken),
-        "repeatedly": lambda: scope.call_repeatedly(0, broken),
-        "tick": lambda: scope.on_tick.add(broken),
-    }
-    pair[1].send(b"x")
-    ways[way]()
-
-    turn(hub)
-
-    assert [str(exc) for exc in lost] == ["silence"]
-    assert caplog.records == []
-
-
-def test_the_scope_may_be_closed_by_the_report(hub: Hub, pair: Pair) -> None:
-    reports: list[BaseException] = []
-
-    def end(exc: BaseException) -> None:
-        reports.append(exc)
-        scope.close()
-
-    scope = Scope(hub, end)
-    pair[1].send(b"x")
-    scope.add_reader(pair[0], raiser(ConnectionAbortedError()))
-    scope.call_repeatedly(0, raiser(ConnectionAbortedError()))
-
-    turn(hub)
-    turn(hub)
-
-    assert len(reports) == 1
-    assert hub.timer.wait() is None
-
-
-def test_other_errors_are_logged_by_the_callbacks_name(
-    hub: Hub, scope: Scope, lost: list[BaseException], caplog: pytest.LogCaptureFixture
-) -> None:
-    scope.call_soon(raiser(FileNotFoundError("settings.ini")))
-    scope.call_later(0, raiser(KeyError("user's")))
-
-    turn(hub)
-
-    assert lost == []
-    assert caplog.text.count(f"Error in {__name__}.raiser.<locals>.broken") == 2
-
-
-def test_a_transport_may_name_errors_of_its_own(hub: Hub, scope: Scope, lost: list[BaseException]) -> None:
-    scope.errors = (LookupError,)
-    scope.call_soon(raiser(KeyError("odd transport")))
-
-    turn(hub)
-
-    assert len(lost) == 1
-
-
-def test_system_exit_in_a_scope_stops_the_hub(hub: Hub, scope: Scope) -> None:
-    scope.call_soon(raiser(SystemExit(4)))
-
-    assert hub.run() == 4
-
-
 def test_a_scope_can_stop_the_hub(hub: Hub, scope: Scope) -> None:
     scope.call_soon(scope.stop, 6)
 
     assert hub.run() == 6
-
-
-@pytest.mark.parametrize(
-    "exc",
-    [
-        ConnectionRefusedError(),
-        TimeoutError(),
-        EOFError(),
-        OSError(113, "No route to host"),
-        OSError("Server unexpectedly closed connection"),
-        socket.gaierror("no such host"),
-        amqp.exceptions.ConnectionForced("closing"),
-        amqp.exceptions.RecoverableConnectionError("gone"),
-        redis.ConnectionError("gone"),
-        redis.TimeoutError("slow"),
-    ],
-)
-def test_these_mean_a_lost_link(exc: Exception) -> None:
-    assert is_link_error(exc)
-
-
-@pytest.mark.parametrize(
-    "exc",
-    [OSError(28, "No space left"), FileNotFoundError(), KeyError("x"), redis.ResponseError("WRONGTYPE")],
-)
-def test_these_do_not(exc: Exception) -> None:
-    assert not is_link_error(exc)
 
 
 def test_callbacks_of_the_close_are_called_with_the_scope(hub: Hub, scope: Scope) -> None:

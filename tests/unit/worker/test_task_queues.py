@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from amqp.exceptions import AccessRefused
 from kombu import Exchange, Queue
+from kombu.common import Broadcast
 
 from tests.support.clock import FakeClock
 from tests.unit.delivery.fakes import FakeTimer
 from workerd import App
 from workerd.delivery import Dispatcher
-from workerd.errors import UsageError
+from workerd.errors import ConfigError, UsageError
 from workerd.worker.consumer.task_queues import TaskQueues
 
 QUEUES = {"default": ("celery",), "video": ("films",)}
@@ -45,10 +46,13 @@ class Channel:
 
     def exchange_declare(self, **_: Any) -> None: ...
 
-    def prepare_queue_arguments(self, arguments: Any, **_: Any) -> Any:
-        return arguments
+    arguments: Any = None
 
-    def queue_declare(self, **_: Any) -> tuple[str, int, int]:
+    def prepare_queue_arguments(self, arguments: Any, **more: Any) -> Any:
+        return {**(arguments or {}), **{name: value for name, value in more.items() if value is not None}}
+
+    def queue_declare(self, queue: str, auto_delete: bool, arguments: Any, **_: Any) -> tuple[str, int, int]:
+        Channel.arguments = (auto_delete, arguments)
         if self._refuses:
             raise AccessRefused("ACCESS_REFUSED", reply_code=403)
         return ("", 0, 0)
@@ -59,6 +63,8 @@ class Channel:
 
 class Link:
     """A connection."""
+
+    transport_cls = "redis"
 
     channel_errors = (AccessRefused,)
 
@@ -124,3 +130,50 @@ def test_one_that_may_not_be_declared_is_used_as_it_is_and_that_is_told_once(
     queues.declare(link)
     assert source.added == [("default", "mail")]
     assert [record.getMessage()[:36] for record in caplog.records] == ["Queue mail is used as it is, not as "]
+
+
+@dataclass
+class Ears:
+    """A broadcast of Redis."""
+
+    kept: list[tuple[str, str]] = field(default_factory=list)
+
+    def keep(self, exchange: str, queue: str) -> bool:
+        self.kept.append((exchange, queue))
+        return True
+
+
+def wanting(clock: FakeClock, *given: Queue, **settings: Any) -> TaskQueues:
+    dispatcher = Dispatcher(
+        clock=clock, timer=FakeTimer(), hostname="w@h", queues={"default": [queue.name for queue in given]}
+    )
+    return TaskQueues(App("a", task_queues=list(given) or None, **settings), dispatcher, "w@h")
+
+
+def test_what_is_no_more_than_a_name_is_left_to_the_source(clock: FakeClock) -> None:
+    link = Link()
+    wanting(clock, Queue("a", Exchange("a"), "a"), Queue("b", Exchange("x"), "k")).declare(link)
+    assert link.declared == [("b", "x/k")]
+
+
+def test_a_node_has_a_queue_of_its_own_where_the_app_says_so(clock: FakeClock) -> None:
+    link, queues = Link(), wanting(clock, worker_direct=True)
+    assert queues.names == ["w@h.dq2"]
+    queues.declare(link)
+    assert link.declared == [("w@h.dq2", "C.dq2/w@h")]
+
+
+def test_a_broadcast_is_heard_on_redis_and_lasts_an_hour_on_rabbitmq(clock: FakeClock) -> None:
+    everyone, ears, link = Broadcast("everyone"), Ears(), Link()
+    queues = wanting(clock, everyone)
+    queues.declare(link, ears)  # type: ignore[arg-type]
+    assert (ears.kept, link.declared) == ([("everyone", everyone.name)], [])
+    queues.declare(link)
+    assert link.declared == [(everyone.name, "everyone/celery")]
+    assert Channel.arguments == (False, {"expires": 3600.0})
+
+
+def test_headers_on_redis_are_refused_with_what_to_do(clock: FakeClock) -> None:
+    queues = wanting(clock, Queue("pdf", Exchange("heads", type="headers")))
+    with pytest.raises(ConfigError, match="'pdf' is bound to a headers exchange, which Redis does not have"):
+        queues.declare(Link())

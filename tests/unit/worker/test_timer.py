@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.clock import FakeClock
-from workerd.worker.timer import COMPACT_AT, Timer
+from workerd.worker.loop.timer import COMPACT_AT, Timer
 
 
 @pytest.fixture

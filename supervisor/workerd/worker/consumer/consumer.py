@@ -8,11 +8,14 @@ that crosses the loop; the next attempt is a timer, never a sleep.
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from workerd.backends.url import shown
 from workerd.bootsteps import Blueprint
+from workerd.bootsteps.attributes import FromStep
+from workerd.bootsteps.order import Neighbours
 from workerd.errors import RefusedError, UnavailableError, WorkerdError
 from workerd.worker.consumer.agent import Agent
 from workerd.worker.consumer.brokers import Brokers
@@ -24,46 +27,79 @@ from workerd.worker.consumer.gossip import Gossip
 from workerd.worker.consumer.heart import Heart
 from workerd.worker.consumer.link import Link, LinkState
 from workerd.worker.consumer.mingle import Mingle
-from workerd.worker.consumer.task_queues import TaskQueues
+from workerd.worker.consumer.perseverance import Perseverance
+from workerd.worker.consumer.surface import TaskSurface
 from workerd.worker.consumer.tasks import Tasks
-from workerd.worker.inbox import StopRequested
+from workerd.worker.life.stop_time import Part
 from workerd.worker.link_errors import is_link_error
-from workerd.worker.scope import Scope
+from workerd.worker.loop.inbox import StopRequested
+from workerd.worker.loop.scope import Scope
 
 if TYPE_CHECKING:
-    from workerd.source.base import TaskSource
+    from workerd.broadcast import Broadcast
+    from workerd.events import EventDispatcher
     from workerd.worker.controller import WorkController
+    from workerd.worker.pool.step import NamedPool
 
 logger = logging.getLogger(__name__)
+
+FAREWELL = 2.0
+"""Seconds that a broker has to answer the end of a link."""
+
+LOST = 0.25
+"""The same for a link that is lost: at best nobody is there to answer."""
 
 STEPS = (Connection, Events, Mingle, Gossip, Heart, Agent, Control, Tasks, EventLoop)
 """The boot order that a reader can see."""
 
 
-class Consumer:
-    """``worker.consumer``; the parent object of consumer steps."""
+class Consumer(TaskSurface):
+    """``worker.consumer``, the parent object of consumer steps; one for the daemon, over all its links."""
 
-    connection: Any
-    event_dispatcher: Any
-    gossip: Any
-    heart: Any
-    task_consumer: TaskSource | None
+    hostname: str
+    """The name of this node, such as ``main@host``."""
+    blueprint: Blueprint
+    """Of the consumer; ``blueprint["Tasks"]`` is a step."""
+    pool: NamedPool
+    """The default pool."""
+    broadcast: Broadcast | None
+    """What other nodes are told and heard over; None while there is no link, or where it has none."""
+    event_dispatcher: FromStep[EventDispatcher] = FromStep("Events")
+    """Sends events of this node: ``c.event_dispatcher.send(kind, **fields)``."""
+    gossip: FromStep[Gossip] = FromStep("Gossip")
+    """Which other nodes there are, and elections among them."""
+    heart: FromStep[Heart | None] = FromStep("Heart")
+    """Sends the node's heartbeats; None where it sends none."""
 
     def __init__(self, worker: WorkController) -> None:
-        self.controller, self.app, self.hostname = worker, worker.app, worker.hostname
+        super().__init__(worker)
+        self.controller = worker
+        """The WorkController."""
+        self.app = worker.app
+        """The App that the daemon serves."""
+        self.hostname = worker.hostname
+        """The name of the node, ``main@host``."""
         self.pool = worker.pool
-        self.task_queues = TaskQueues(worker.app, worker.dispatcher)
+        """The default pool."""
         self.brokers = Brokers(worker.broker_urls)
         self.link = Link(ways=len(self.brokers))
         self.scope = Scope(worker.hub, self._broken)
         self.steps: list[Any] = []
+        self.perseverance = Perseverance(worker.app.conf)
         self._retry: Any = None
         self._closed = False
         self._refusal = ""  # the last one that was told
         self.blueprint = Blueprint(
-            name="Consumer", default_steps=STEPS, steps=self.app.steps["consumer"], parent_attribute="c"
+            name="Consumer",
+            default_steps=STEPS,
+            steps=worker.added_steps["consumer"],
+            parent_attribute="c",
+            around=worker.patience,
         )
-        self.blueprint.apply(self, **worker.options)
+        """The Consumer blueprint; ``c.blueprint["Tasks"]`` is a step by its label."""
+        self.blueprint.neighbours = Neighbours(before=worker.blueprint.classes)
+        self.blueprint.apply(self, **worker.given.options)
+        self.update_strategies()
 
     def __repr__(self) -> str:
         return f"<Consumer: {self.hostname} ({self.link.state.value})>"
@@ -77,41 +113,6 @@ class Consumer:
     def timer(self) -> Any:
         """The scheduler of this generation."""
         return self.scope.timer
-
-    # -- queues ----------------------------------------------------------------------------------
-
-    @property
-    def queues(self) -> list[str]:
-        """The names of the queues that are consumed, or will be over the next link."""
-        return self.task_queues.names
-
-    def add_task_queue(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        exchange_type: str | None = None,
-        routing_key: str | None = None,
-        **options: Any,
-    ) -> None:
-        """Consume ``queue`` from now on, also over the links that follow; ``options`` are kombu's of a queue.
-
-        One that the app defines is taken as it is defined; else it is declared, by default with a direct
-        exchange of its own name.  Errors: UsageError when the broker does not let us have it.
-        """
-        how = {"exchange": exchange, "exchange_type": exchange_type, "routing_key": routing_key, **options}
-        try:
-            added = self.task_queues.add(queue, self.connection, self.task_consumer, **how)
-        except Exception as exc:
-            if not self.scope.report(exc):
-                raise
-            return  # wanted, and declared over the next link
-        if added:
-            logger.info("Started consuming from %s", added)
-
-    def cancel_task_queue(self, queue: str) -> None:
-        """Consume ``queue`` no more, over this link and those that follow; what is here from it is run."""
-        if cancelled := self.task_queues.cancel(queue, self.task_consumer):
-            logger.info("Canceling queue %s", cancelled)
 
     # -- generations -----------------------------------------------------------------------------
 
@@ -163,6 +164,11 @@ class Consumer:
             logger.error("A step of the consumer failed: %r; trying again", exc, exc_info=exc)
 
     @property
+    def trying(self) -> bool:
+        """Another attempt at the broker is set."""
+        return self._retry is not None or self._closed
+
+    @property
     def lost(self) -> bool:
         """A generation that ends now has no link: who waits for the broker's answer, waits in vain."""
         return not self._closed
@@ -178,14 +184,18 @@ class Consumer:
         if not was_up:
             self.brokers.failed()
         delay = self._tear_down(reason)
+        given_up = self.perseverance.end(self.link)
         told = reason if where in reason else f"{where}: {reason}"
         if was_up:
-            logger.warning("Connection to the broker lost: %s; trying again", told)
+            logger.warning("Connection to the broker lost: %s%s", told, "" if given_up else "; trying again")
         elif self.link.failures <= len(self.brokers) or (refused and reason != self._refusal):
             logger.error("No link to the broker: %s; trying %s", told.removesuffix("."), self._whom(where))
         self._refusal = reason if refused else self._refusal
-        self._try_again(delay)
+        if not given_up:
+            self._try_again(delay)
         self.controller.link_down(reason)
+        if given_up:
+            self.controller.give_up(f"no link to the broker: {told}", given_up)
 
     def _whom(self, where: str) -> str:
         following = shown(self.brokers.url)
@@ -199,6 +209,20 @@ class Consumer:
         self.blueprint.restart(self)
         self.scope.close()
         return delay
+
+    @property
+    def draining(self) -> bool:
+        """The daemon takes no more work."""
+        return self.controller.dispatcher.draining
+
+    def drain(self) -> None:
+        """The daemon takes no more: tell the steps, as far as they want to know."""
+        self.blueprint.send_all(self, "drain", description="draining", propagate=False)
+
+    def farewell(self) -> AbstractContextManager[None]:
+        """What is told to the broker at the end of a link waits for so long for its answers."""
+        most = FAREWELL if self._closed or self.link.state is LinkState.UP else LOST
+        return self.controller.inbox.bounded(self.controller.stop_time.left(most, Part.LINK))
 
     def _broken(self, exc: BaseException, generation: int = 0) -> None:
         """A callback of this generation met a connection error."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from workerd.bootsteps import ConsumerStep, StartStopStep
+from workerd.transport.kinds import kind_of
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
@@ -27,11 +28,12 @@ class EventLoop(StartStopStep):
             c.controller, "register_with_event_loop", args=(c.controller.hub,), description="hub.register"
         )
         c.blueprint.send_all(c, "register_with_event_loop", args=(c.hub,), description="hub.register")
-        if any(isinstance(step, ConsumerStep) for step in c.steps):
-            # Only custom consumers need kombu's own reading of the connection.
+        custom = any(isinstance(step, ConsumerStep) for step in c.steps)
+        if custom and kind_of(c.connection) != "amqp":
+            # Only custom consumers need kombu's own reading.  On AMQP the task source reads for all channels.
             c.connection.transport.register_with_event_loop(c.connection.connection, c.hub)
-        if c.task_consumer is not None:
-            c.controller.dispatcher.attach(c.task_consumer)
+        if c.task_source is not None:
+            c.controller.dispatcher.attach(c.task_source)
 
     def stop(self, c: Consumer) -> None:
         c.controller.dispatcher.detach()

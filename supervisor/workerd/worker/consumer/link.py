@@ -7,8 +7,9 @@ Source: exponential backoff with full jitter, so that a fleet does not return in
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 FIRST = 0.25
 CAP = 4.0
@@ -24,8 +25,7 @@ class LinkState(Enum):
     UP = "up"
 
 
-@dataclass(slots=True)
-class Link:
+class Link(msgspec.Struct):
     """State of the link, with its reason and the number of its generation."""
 
     state: LinkState = LinkState.DOWN
@@ -37,7 +37,7 @@ class Link:
     restarts: int = -1
     ways: int = 1
     """Servers that are tried in turn: the wait grows once all of them have been."""
-    random: random.Random = field(default_factory=random.Random)
+    random: random.Random = msgspec.field(default_factory=random.Random)
 
     def connecting(self, now: float) -> int:
         """An attempt begins: a new generation."""

@@ -11,29 +11,29 @@ from workerd.bootsteps import StartStopStep
 from workerd.config.pools import order_without_effect
 from workerd.source import Owner, open_source
 from workerd.transport.amqp_refusals import reaching
-from workerd.worker.life.stop_time import Part
+from workerd.worker.consumer.task_consumer import TaskConsumer
 
 if TYPE_CHECKING:
     from workerd.worker.consumer.consumer import Consumer
 
 logger = logging.getLogger(__name__)
 
-FAREWELL = 2.0
-"""Seconds that a broker has to answer the end of its channels."""
-
 
 class Tasks(StartStopStep):
-    """Opens ``c.task_consumer``; fetching begins with the event loop step, when all stand."""
+    """Opens ``c.task_source``, with ``c.task_consumer`` in front of it.
+
+    Fetching begins with the event loop step, when all stand.
+    """
 
     label = "Tasks"
     requires = ("Connection",)
 
     def __init__(self, c: Consumer, **options: Any) -> None:
-        c.task_consumer = None
+        c.task_source = c.task_consumer = None
         self._told_order = False
 
     def start(self, c: Consumer) -> None:
-        if c.task_consumer is not None:
+        if c.task_source is not None:
             return
         identity, config = c.controller.identity, c.controller.config
         pools = config.all_pools().items()
@@ -52,16 +52,16 @@ class Tasks(StartStopStep):
         elif not self._told_order and (told := order_without_effect(config.all_pools())):
             self._told_order = True
             logger.warning("%s", told)
-        c.task_consumer = source
+        c.task_source, c.task_consumer = source, TaskConsumer(c, source)
         dispatcher = c.controller.dispatcher
         on_lost = partial(c.link_lost, c.link.generation)
         try:
             with c.controller.inbox.interruptible(), reaching(shown(c.brokers.url)):
-                c.task_queues.declare(c.connection)
+                c.task_queues.declare(c.connection, c.broadcast)
                 groups = {name: lane.queues for name, lane in dispatcher.lanes.items()}
                 source.start(
                     groups,
-                    dispatcher.on_deliveries,
+                    c.task_consumer.take,
                     on_lost,
                     dispatcher.table.tags,
                     dispatcher.takeovers.on_gone,
@@ -72,10 +72,18 @@ class Tasks(StartStopStep):
         if source.survives_link:
             identity.recovered()
 
+    def drain(self, c: Consumer) -> None:
+        """What steps have in hand goes back, as what waits here does."""
+        if c.task_consumer is not None:
+            c.task_consumer.return_all()
+
     def stop(self, c: Consumer) -> None:
-        source, c.task_consumer = c.task_consumer, None
+        source, c.task_source = c.task_source, None
+        consumer, c.task_consumer = c.task_consumer, None
+        if consumer is not None:
+            consumer.leave()
         if source is not None:
-            with c.controller.inbox.bounded(c.controller.stop_time.left(FAREWELL, Part.LINK)):
+            with c.farewell():
                 source.close()
 
     def shutdown(self, c: Consumer) -> None:

@@ -19,6 +19,11 @@ logger = logging.getLogger(__name__)
 VARIABLE = "WORKERD_KEPT_LOCKS"
 
 
+def follows() -> bool:
+    """Another image of this daemon has set this process up, or tries its own command line in it."""
+    return VARIABLE in os.environ
+
+
 class KeptLocks(NamedTuple):
     """Descriptors of the locks that were held before the exec; None at an ordinary start."""
 

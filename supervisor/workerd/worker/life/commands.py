@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from workerd.errors import ExitCode
 
 
-@dataclass(frozen=True, slots=True)
-class BeginDrain:
+class BeginDrain(msgspec.Struct, frozen=True):
     """Fix the deadline; fetch no more, let what runs finish, give back what has not started."""
 
 
-@dataclass(frozen=True, slots=True)
-class SoftStop:
+class SoftStop(msgspec.Struct, frozen=True):
     """Interrupt what still runs; it has one grace period to end before it is killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class KillChildren:
+class KillChildren(msgspec.Struct, frozen=True):
     """Stop fetching, kill every child's group now and begin the grace period anew, for the kill to work."""
 
 
-@dataclass(frozen=True, slots=True)
-class GiveBack:
+class GiveBack(msgspec.Struct, frozen=True):
     """Return all work that is held, started or not, to the broker."""
 
 
-@dataclass(frozen=True, slots=True)
-class BeginReload:
+class BeginReload(msgspec.Struct, frozen=True):
     """Start a new generation; the old one drains when it serves."""
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonReload:
+class AbandonReload(msgspec.Struct, frozen=True):
     """The generation that is being started shall not serve."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resize:
+class Resize(msgspec.Struct, frozen=True):
     """Add ``by`` (which may be negative) to the wanted number of slots."""
 
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(msgspec.Struct, frozen=True):
     """Write states and stacks to the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """Tell whoever asked that it cannot be done, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """Leave the loop: exit with ``code``, or with ``restart`` replace the process image."""
 
     code: ExitCode

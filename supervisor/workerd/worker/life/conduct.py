@@ -6,10 +6,8 @@ measured against that deadline or against one grace period.
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import logging
-import sys
 from collections.abc import Callable
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
@@ -43,6 +41,8 @@ class Conductor:
         self.worker = worker
         self.code: int = ExitCode.OK
         self.restart = False
+        self.killed = False
+        """The stop has killed the children, so that steps are terminated."""
         self._deadline = 0.0  # when the state changes by itself, while a stop goes on
         self._ticker: Any = None
         self._alarm: Any = None
@@ -83,6 +83,8 @@ class Conductor:
         self._set_alarm(worker.drain_timeout, Event.DEADLINE)
         self._ticker = worker.hub.call_repeatedly(1.0, self._tick)
         self._tell_waiting()
+        worker.blueprint.close(worker)
+        worker.consumer.drain()
         worker.dispatcher.drain(self._drained)
 
     @perform.register
@@ -97,13 +99,14 @@ class Conductor:
 
     @perform.register
     def _(self, command: do.KillChildren) -> None:
-        worker = self.worker
+        worker, self.killed = self.worker, True
         worker.reloads.overtaken(STOPPING)
         worker.desk.end_trial()
         worker.stop_time.ends_within(worker.config.drain.grace)
         self._set_alarm(worker.stop_time.left(worker.config.drain.grace, Part.CHILDREN), Event.GRACE_OVER)
         worker.dispatcher.kill()
         worker.pools.terminate()
+        worker.blueprint.close(worker)  # last: what a step does there must not hold up the kill
 
     @perform.register
     def _(self, command: do.GiveBack) -> None:
@@ -205,8 +208,9 @@ class Conductor:
 
     @perform.register
     def _(self, command: do.Dump) -> None:
+        self.worker.desk.reopen_log()
         logger.info("State: %s", json.dumps(status(self.worker), default=str))
-        faulthandler.dump_traceback(file=logs.stream() or sys.__stderr__ or 2, all_threads=True)
+        logger.info("Stacks:\n%s", logs.stacks())
 
     @perform.register
     def _(self, command: do.Refuse) -> None:

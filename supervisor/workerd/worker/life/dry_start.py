@@ -8,6 +8,7 @@ Units: seconds.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
+from workerd.worker.life.again import VARIABLE
+
 if TYPE_CHECKING:
-    from workerd.worker.hub import Hub
+    from workerd.worker.loop.hub import Hub
     from workerd_pool import Reaper
 
 DRY = "--dry"
@@ -30,6 +33,7 @@ class DryStart:
         self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 (read when the process is gone)
         process = subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:], DRY],
+            env={**os.environ, VARIABLE: ""},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

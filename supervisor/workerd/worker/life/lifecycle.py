@@ -28,11 +28,13 @@ Exit codes: 0 when all that ran was finished, or QUIT asked not to wait for it; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from signal import Signals
 from types import MappingProxyType
 from typing import TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from workerd.errors import ExitCode
 from workerd.worker.life.commands import (
@@ -88,8 +90,7 @@ class Event(Enum):
     STEP_FAILED = "a step or the loop failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(msgspec.Struct, frozen=True):
     """The state, with the little that the next decisions depend on."""
 
     state: State = State.BOOTING

@@ -1,4 +1,4 @@
-"""LogStream: the daemon's stderr, for a loop that must never wait for whoever reads it.
+"""LogStream: where the daemon's log goes, its stderr or a file, for a loop that must never wait for a reader.
 
 A terminal that is stopped with Ctrl-S, a pipe to a program that hangs, a journal that is busy: a plain
 write would stop the whole daemon there, and with it the leases of the tasks that run.  Here what is not
@@ -6,7 +6,7 @@ taken waits, up to ``LIMIT``; then lines are dropped, and their number is told a
 Meanwhile the tasks' own output is held back, so that it waits at the tasks and nothing of it is lost.
 
 Units:   bytes; seconds.
-Errors:  none; what stderr refuses for good (a full disk, a reader that is gone) is given up.
+Errors:  none; what the log refuses for good (a full disk, a reader that is gone) is given up and counted.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workerd.worker.hub import Hub
+    from workerd.worker.loop.hub import Hub
 
 LIMIT = 1024 * 1024
 ATOMIC = 4096
-"""A pipe that has room at all has room for so much."""
+"""A pipe that has room at all has room for so much, and no other writer's bytes come in between."""
+
+MUCH = 64 * 1024
+"""So much does not wait for the end of the loop's turn."""
 
 Send = Callable[[bytes], int]
 
@@ -39,9 +42,14 @@ class LogStream:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
+        self._in_hand = 0  # lines of the write that goes on
         self._hub: Hub | None = None
         self._hold: Callable[[bool], None] = _nobody
         self.blocked = False
+        self.told: Callable[[str], str] = _plain
+        """How a line of this stream's own looks."""
+        self.told_dropped: Callable[[int], str] = _plain_dropped
+        """The line that tells how many were dropped, likewise."""
 
     def write(self, text: str) -> None:
         """Take one record's text; ``flush`` sends it."""
@@ -52,18 +60,27 @@ class LogStream:
         self._waiting.append(data)
         self._size += len(data)
 
+    def flush_later(self) -> None:
+        """``flush`` before the hub sleeps; at once where there is no hub, or much to write."""
+        if self._hub is None or self._size >= MUCH:
+            self.flush()
+
     def flush(self) -> None:
         """Write what can be written now."""
+        told = 0
         try:
             while self._waiting:
-                self._write_first()
+                self._write_some()
                 if not self._waiting and self._dropped:
-                    lost, self._dropped = self._dropped, 0
-                    self.write(f"[{lost} log lines were dropped while stderr took none]\n")
+                    told += self._dropped
+                    self._dropped = 0
+                    self.write(f"{self.told_dropped(told)}\n")
         except BlockingIOError:
             self._block(True)
         except OSError:
-            # As with any log: the daemon goes on without it.
+            # As with any log: the daemon goes on without it, and says so when it is back.
+            self._dropped += told or len(self._waiting) + self._in_hand
+            self._in_hand = 0
             self._waiting.clear()
             self._size = 0
             self._block(False)
@@ -77,15 +94,19 @@ class LogStream:
     def attach(self, hub: Hub, hold: Callable[[bool], None]) -> None:
         """Let the hub tell when stderr can be written again; ``hold`` is told when it cannot be and can."""
         self._hub, self._hold = hub, hold
+        hub.on_tick.add(self._tick)
         if self.blocked:
             self.blocked = False
             self.flush()
 
     def detach(self) -> None:
         """The hub ends."""
-        if self._hub is not None and self.blocked:
-            self._hub.remove_writer(self._fd)
+        if self._hub is not None:
+            self._hub.on_tick.discard(self._tick)
+            if self.blocked:
+                self._hub.remove_writer(self._fd)
         self._hub, self._hold = None, _nobody
+        self._tick()
 
     def settle(self, within: float = 1.0) -> None:
         """At the very end: write what is left, or give it up after ``within`` seconds."""
@@ -101,14 +122,26 @@ class LogStream:
         """Give back what was opened for it; the descriptor that it was made for stays open."""
         self._release()
 
-    def _write_first(self) -> None:
-        data = self._waiting[0]
-        sent = self._send(data)
+    def _tick(self) -> None:
+        if self._waiting and not self.blocked:
+            self.flush()
+
+    def _write_some(self) -> None:
+        """One line, or as many as go into one write that cannot be cut."""
+        waiting = self._waiting
+        data, before = waiting.popleft(), len(waiting)
+        while waiting and len(data) + len(waiting[0]) <= ATOMIC:
+            data += waiting.popleft()
+        self._in_hand = 1 + before - len(waiting)
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            waiting.appendleft(data)
+            raise
         self._size -= sent
+        self._in_hand = 0
         if sent < len(data):
-            self._waiting[0] = data[sent:]
-        else:
-            self._waiting.popleft()
+            waiting.appendleft(data[sent:])
 
     def _block(self, blocked: bool) -> None:
         if blocked is self.blocked:
@@ -155,3 +188,11 @@ def _nothing() -> None:
 
 def _nobody(blocked: bool) -> None:
     """Nobody holds anything back."""
+
+
+def _plain(text: str) -> str:
+    return f"[{text}]\n"
+
+
+def _plain_dropped(count: int) -> str:
+    return f"[{count} log lines were dropped while the log took none]"

@@ -34,6 +34,7 @@ class MemoryKeeper:
     def __init__(self, worker: WorkController, budget: MemoryBudget | None = None) -> None:
         self.worker = worker
         self._budget = budget or MemoryBudget(worker.config.memory_budget)
+        self._possible = self._budget.possible
         self._headroom = Headroom()
         self._timer: Any = None
         self._last: Reading | None = None
@@ -50,7 +51,7 @@ class MemoryKeeper:
 
     def watch(self) -> None:
         """Something runs: look until nothing does."""
-        if self._timer is None and self._budget.possible:
+        if self._possible and self._timer is None:
             self._timer = self.worker.hub.call_later(INTERVAL, self._tick)
 
     def stop(self) -> None:
@@ -61,7 +62,7 @@ class MemoryKeeper:
 
     def status(self) -> dict[str, Any] | None:
         """For ``status``; None without a budget."""
-        reading = self._read() if self._budget.possible else None
+        reading = self._read() if self._possible else None
         if reading is None:
             return None
         return {

@@ -8,8 +8,9 @@ pool before that, all of them go back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from workerd.config.model import DEFAULT_POOL
 from workerd.errors import UsageError
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from workerd_pool import ChildInfo, Spec
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """A generation that comes in, and the pools that have come so far with it."""
 
-    passed: set[str] = field(default_factory=set)
-    up: set[str] = field(default_factory=set)
-    settled: set[str] = field(default_factory=set)
-    complete: set[str] = field(default_factory=set)
+    passed: set[str] = msgspec.field(default_factory=set)
+    up: set[str] = msgspec.field(default_factory=set)
+    settled: set[str] = msgspec.field(default_factory=set)
+    complete: set[str] = msgspec.field(default_factory=set)
 
 
 class Pools(Mapping[str, "NamedPool"]):
@@ -76,6 +76,11 @@ class Pools(Mapping[str, "NamedPool"]):
             for child in pool.children()
             if child.generation != pool.generation
         ]
+
+    def place(self, pool: str, pid: int) -> dict[str, int]:
+        """Slot and generation of the child ``pid`` of ``pool``; nothing once it is gone."""
+        child = self._pools[pool].child(pid)
+        return {"slot": child.slot, "generation": child.generation} if child is not None else {}
 
     # -- what is wanted
 

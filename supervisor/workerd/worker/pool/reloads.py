@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +19,7 @@ SHOWN = 10
 Done = Callable[[bool, str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What a generation brings: how many ``tasks``, which of the one before are ``gone``, and what of the app
     the supervisor goes on to have as it was until a ``restart``."""
 
@@ -37,16 +37,14 @@ class Change:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(msgspec.Struct, frozen=True):
     """Somebody who waits for a reload; ``whole``: until it is complete."""
 
     done: Done
     whole: bool
 
 
-@dataclass(slots=True)
-class Reloads:
+class Reloads(msgspec.Struct):
     """The pools decide a generation's fate; this passes it on to those who asked.
 
     ``on_first()`` and ``on_end(ok)`` tell the life cycle.  ``on_first_failure(reason, traceback)`` is called
@@ -62,11 +60,11 @@ class Reloads:
     """The generation that was begun last."""
     last: str = ""
     traceback: str = ""
-    waiting: list[Asker] = field(default_factory=list)
+    waiting: list[Asker] = msgspec.field(default_factory=list)
     """Those whom the reload under way serves."""
-    queued: list[Asker] = field(default_factory=list)
+    queued: list[Asker] = msgspec.field(default_factory=list)
     """Those who asked while one was under way: the next one serves them."""
-    lingering: list[Asker] = field(default_factory=list)
+    lingering: list[Asker] = msgspec.field(default_factory=list)
     """Those who wait until no older child is left."""
 
     def ask(self, done: Done, *, whole: bool = False) -> None:

@@ -12,8 +12,9 @@ Source:  Little's law; the window is the scale-down stabilisation window of Kube
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from math import ceil
+
+import msgspec
 
 SPAN = 10.0
 """Seconds over which the use of slots and the time of tasks are measured."""
@@ -28,8 +29,7 @@ NOISE = 0.05
 """Share of the use of long tasks that is no use of others: ages are not read at the very time of the look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(msgspec.Struct, frozen=True):
     """One pool as it is now."""
 
     now: float
@@ -60,8 +60,7 @@ class Sight:
         return max(self.long + ceil(others / FULL), 1) if self.use else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """``target`` slots, for a ``reason`` in words; ``wait`` is the estimate, None when it is not known."""
 
     target: int

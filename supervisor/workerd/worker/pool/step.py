@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from workerd.app.marks import changed
+from workerd.app.registry import BUILTIN
+from workerd.app.settings.daemon import waiting_per_slot
 from workerd.bootsteps import StartStopStep
 from workerd.config.model import MAX_SLOTS
 from workerd.delivery import Lane, Limits, TaskOptions
 from workerd.errors import ConfigError, WorkerdError
+from workerd.signals import worker_before_create_process
 from workerd.worker.life.lifecycle import UP, Event
 from workerd.worker.life.stop_time import Part
-from workerd.worker.pool.output import log_line
+from workerd.worker.log.said import prints_of
+from workerd.worker.pool.output import Output
 from workerd.worker.pool.pools import Pools
 from workerd.worker.pool.reloads import Change
 from workerd_pool import Pool as ProcessPool
@@ -46,9 +50,11 @@ def recipe(worker: WorkController, pool: str) -> Spec:
         "backend": worker.backend_url,
         "hostname": worker.hostname,
         "loglevel": config.loglevel,
+        "words": worker.given.words,
+        "settings": worker.given.changed(worker.app.conf.given()),
     }
     return Spec(
-        entry="workerd.app.runner:load",
+        entry="workerd.app.running.runner:load",
         arg=msgspec.msgpack.encode(arg),
         name=f"{config.name}:{pool}",
         path=tuple(entry for entry in sys.path if entry),
@@ -118,10 +124,11 @@ class Listener:
     def __init__(self, worker: WorkController, name: str) -> None:
         self.worker, self.name, runs = worker, name, worker.dispatcher.runs
         self.lane = worker.dispatcher.lanes[name]
+        self.lane.prefetch.per_slot = waiting_per_slot(worker.app.conf)
         self.on_started, self.on_progress = runs.on_started, runs.on_progress
         self.on_done, self.on_lost = runs.on_done, runs.on_lost
         self.on_returned = runs.on_returned
-        self.on_output = log_line
+        self.on_output = Output(prints_of(worker.app.conf)).log_line
 
     def on_passed(self, generation: int) -> None:
         """It has passed its trial here, and waits until it has in every pool."""
@@ -132,12 +139,21 @@ class Listener:
         worker, tasks = self.worker, table["tasks"]
         gone = sorted(self.lane.tasks.keys() - tasks.keys())
         self.lane.tasks = {name: options_of(name, row) for name, row in tasks.items()}
-        change = Change(len(tasks), gone, changed(worker.marks, table["marks"]))
+        worker.consumer.update_strategies()
+        outdated = changed(worker.marks, table["marks"])
+        if generation > 1:
+            outdated += worker.steps_on_disk.changed()
+        own = sum(name not in BUILTIN for name in tasks)
+        change = Change(own, gone, sorted(outdated))
         if worker.autoreloader is not None:
             worker.autoreloader.follow(table["sources"])
         worker.pools.came_up(self.name, generation, change)
         worker.check_ready()
         self.lane.pump()
+
+    def on_making(self) -> None:
+        """A child is about to be made."""
+        worker_before_create_process.send(sender=self.worker.pools[self.name])
 
     def on_settled(self, generation: int) -> None:
         """Every older child that had no task is replaced."""

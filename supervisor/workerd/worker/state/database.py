@@ -32,6 +32,8 @@ MIGRATIONS = (
     """CREATE TABLE adopted (
         key BLOB PRIMARY KEY, queue TEXT NOT NULL, payload BLOB NOT NULL, since REAL NOT NULL
     )""",
+    "CREATE TABLE revoked (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE clock (one INTEGER PRIMARY KEY, value INTEGER NOT NULL)",
 )
 """From each ``user_version`` to the next; what stands here is never changed, only added to."""
 

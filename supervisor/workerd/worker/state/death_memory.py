@@ -52,6 +52,9 @@ class DeathMemory:
     def ended(self, number: int) -> None:
         self.runs.strike(number)
 
+    def save(self) -> None:
+        self.runs.write()
+
     def calm(self) -> None:
         self.runs.clear()
 

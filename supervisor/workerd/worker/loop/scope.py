@@ -18,10 +18,10 @@ from typing import Any
 from kombu.utils.eventio import ERR, READ, WRITE
 from vine import Thenable, promise
 
-from workerd.worker.hub import FileLike, Hub, descriptor
 from workerd.worker.link_errors import is_link_error
-from workerd.worker.scope_views import Owned, ScopedPoller, ScopedTimer, TickSet
-from workerd.worker.timer import TimerEntry
+from workerd.worker.loop.hub import FileLike, Hub, descriptor
+from workerd.worker.loop.scope_views import Owned, ScopedPoller, ScopedTimer, TickSet
+from workerd.worker.loop.timer import TimerEntry
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,9 @@ Inside ``with inbox.interruptible():`` a stop request raises ``StopRequested`` f
 Python resumes an interrupted system call unless its handler raises (PEP 475).  So does the moment ``until``,
 which a stop that is under way has set: an alarm of the kernel's (ALRM) wakes who waits then.
 
+Where a handler runs inside a finalizer or the callback of a weak reference, as imports have them, Python
+drops what it raises.  The alarm then raises it once more, a moment later.
+
 Units:  seconds of the monotonic clock.
 Errors: ValueError when ``install`` is called outside the main thread.
 """
@@ -21,13 +24,15 @@ from __future__ import annotations
 import math
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from signal import Signals
 from types import FrameType
 from typing import Any
+
+import msgspec
 
 STOPS = frozenset((Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT))
 SIGNALS = (
@@ -55,6 +60,9 @@ SLOTS = 4
 """Arrivals of one signal that are remembered between two ``take()``s; older ones are overwritten."""
 
 
+_A_MOMENT = 0.001
+
+
 class StopRequested(BaseException):
     """A stop was asked for while ``interruptible`` code ran, or what a stop leaves for it is over.
 
@@ -66,8 +74,7 @@ class _TimeIsOver(BaseException):
     """The seconds of ``bounded`` are over."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalSeen:
+class SignalSeen(msgspec.Struct, frozen=True):
     """One request: the signal, and when it arrived."""
 
     signum: Signals
@@ -84,11 +91,16 @@ class Inbox:
         self._taken = dict.fromkeys(SIGNALS, 0)  # written by take() only
         self._accepted: dict[Signals, float] = {}
         self._armed = False
-        self._bounding = False
+        self._end = math.inf  # of what is ``bounded`` now, in the kernel's monotonic time
+        self._ending = False  # that end has not come yet
+        self._stopping = False  # a stop is to be raised once more
+        self.waits = False
+        """What runs now waits for somebody outside, and may: it holds up the loop for a reason."""
         self.until = math.inf
         """What is ``interruptible`` is left then."""
         self._before: dict[Signals, Any] = {}
         self._wakeup_before = -1
+        self._unraisable_before: Callable[[Any], object] = sys.unraisablehook
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -102,6 +114,7 @@ class Inbox:
         if not self._before:
             self._before = {signum: signal.getsignal(signum) for signum in SIGNALS}
             self._wakeup_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            self._unraisable_before, sys.unraisablehook = sys.unraisablehook, self._dropped
         else:
             signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for signum in SIGNALS:
@@ -116,6 +129,7 @@ class Inbox:
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         if self._before:
             signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
+            sys.unraisablehook = self._unraisable_before
         self._before = {}
         self._reader.close()
         self._writer.close()
@@ -130,39 +144,43 @@ class Inbox:
         return [event for event in sorted(arrived, key=lambda event: event.at) if self._is_new(event)]
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self, *, waits: bool = True) -> Iterator[None]:
         """A stop request that comes in here, or waits in the inbox already, raises ``StopRequested``."""
         ended = False
         with self.bounded(self.until - self._clock()):
-            self._armed = True
+            self._armed, self.waits = True, waits
             try:
-                waits = any(self._count[signum] != self._taken[signum] for signum in STOPS)
-                if waits or self._clock() >= self.until:
+                asked = any(self._count[signum] != self._taken[signum] for signum in STOPS)
+                if asked or self._clock() >= self.until:
                     raise StopRequested
                 yield
                 ended = True
             finally:
-                self._armed = False
+                self._armed = self._stopping = self.waits = False
         if not ended:
             raise StopRequested
 
     @contextmanager
-    def bounded(self, within: float) -> Iterator[None]:
-        """What is done here ends within so many seconds: then it is left where it waits, without an error."""
-        if math.isinf(within):
-            yield
-            return
-        before = signal.signal(signal.SIGALRM, self._over)
-        self._bounding = True
-        signal.setitimer(signal.ITIMER_REAL, max(within, 0.001))
+    def bounded(self, within: float, told: str = "") -> Iterator[None]:
+        """What is done here ends within so many seconds: then it is left where it waits.
+
+        Without an error, or with ``told`` as a TimeoutError, whose cause shows where that was.
+        """
+        before, outer = signal.signal(signal.SIGALRM, self._over), self._end
+        self._bound(min(outer, time.monotonic() + within))
         try:
             yield
-        except _TimeIsOver:
-            return
+        except _TimeIsOver as exc:
+            if told:
+                raise TimeoutError(told) from exc
         finally:
-            self._bounding = False
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            self._bound(outer)
             signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+
+    def _bound(self, end: float) -> None:
+        self._end, self._ending = end, not math.isinf(end)
+        left = max(end - time.monotonic(), _A_MOMENT) if self._ending else 0.0
+        signal.setitimer(signal.ITIMER_REAL, _A_MOMENT if self._stopping else left)
 
     def _record(self, signum: int, frame: FrameType | None) -> None:
         # Runs between two bytecodes of the main thread, so `take` sees each store whole or not at all.
@@ -175,9 +193,23 @@ class Inbox:
             raise StopRequested
 
     def _over(self, signum: int, frame: FrameType | None) -> None:
-        if self._bounding:
-            self._bounding = False  # once only, as above
+        if self._stopping:
+            self._stopping = False
+            raise StopRequested
+        if self._ending:
+            self._ending = False  # once only, as above
             raise _TimeIsOver
+
+    def _dropped(self, found: Any) -> None:
+        """What was raised where nobody can catch it.  Ours can only have been within ``bounded``."""
+        if found.exc_type is StopRequested:
+            self._stopping = True
+        elif found.exc_type is _TimeIsOver:
+            self._ending = True
+        else:
+            self._unraisable_before(found)
+            return
+        signal.setitimer(signal.ITIMER_REAL, _A_MOMENT)
 
     def _arrivals(self, signum: Signals) -> Iterator[SignalSeen]:
         count, taken = self._count[signum], self._taken[signum]

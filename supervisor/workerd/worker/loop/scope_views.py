@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableSet, Sequence
 from datetime import datetime
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from kombu.utils.eventio import poll
 
-from workerd.worker.hub import FileLike, descriptor
-from workerd.worker.timer import TimerEntry
+from workerd.worker.loop.hub import FileLike, descriptor
+from workerd.worker.loop.timer import TimerEntry
 
 if TYPE_CHECKING:
-    from workerd.worker.scope import Scope
+    from workerd.worker.loop.scope import Scope
 
 
 class Owned:
@@ -30,6 +31,8 @@ class Owned:
             return None
         try:
             return self.__wrapped__(*args, **kwargs)
+        except Empty:
+            return None  # kombu's transports say so when nothing has come, such as each second on Redis
         except Exception as exc:
             if not self.scope.report(exc):
                 raise

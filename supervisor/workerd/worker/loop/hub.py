@@ -24,8 +24,10 @@ from kombu.asynchronous import Hub as KombuHub
 from kombu.utils.eventio import READ, WRITE
 from vine import Thenable, promise
 
-from workerd.worker.naming import callback_name
-from workerd.worker.timer import Timer, TimerEntry
+from workerd.errors import exit_code
+from workerd.worker.loop.naming import callback_name
+from workerd.worker.loop.stalls import Stalls
+from workerd.worker.loop.timer import Timer, TimerEntry
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,10 @@ class Hub(KombuHub):
         self._thread: int | None = None
         self._stopping = False
         self._code: int | None = None
+        self.calling: Callable[..., Any] | None = None
+        """The last callback that was called."""
+        self.stalls: Stalls | None = None
+        """Who tells of callbacks that hold up ``run``."""
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.poller.register(self._bell, READ)
 
@@ -66,10 +72,12 @@ class Hub(KombuHub):
         """Turn until ``stop``; return the code that it was given."""
         self._thread, self._running = threading.get_ident(), True
         try:
+            self._busy(True)
             while not self._stopping:
                 self.turn()
             return self._code
         finally:
+            self._busy(False)
             self._thread, self._running, self._stopping, self._code = None, False, False, None
 
     def run_forever(self) -> None:
@@ -96,8 +104,15 @@ class Hub(KombuHub):
         for callback in list(self.on_tick):
             self.guard(callback)
         self._fresh.clear()
-        for fd, event in self.poller.poll(self._sleep()) or ():
+        self._busy(False)
+        events = self.poller.poll(self._sleep()) or ()
+        self._busy(True)
+        for fd, event in events:
             self._dispatch(fd, event)
+
+    def _busy(self, busy: bool) -> None:
+        if self.stalls is not None and self._running:
+            self.stalls.busy() if busy else self.stalls.idle()
 
     def _sleep(self) -> float | None:
         wait = self.timer.wait()
@@ -107,6 +122,7 @@ class Hub(KombuHub):
 
     def guard(self, callback: Callable[..., Any], args: tuple[Any, ...] = ()) -> bool:
         """Call it so that the loop survives; True when it did not raise."""
+        self.calling = callback
         try:
             callback(*args)
         except SystemExit as exc:
@@ -268,13 +284,6 @@ class Hub(KombuHub):
     def reset(self) -> None:
         """Refused: a hub is never reset, the scopes that registered something remove it."""
         raise RuntimeError("a running hub is not reset; close the scope whose callbacks should go")
-
-
-def exit_code(exc: SystemExit) -> int:
-    """The number that Python would exit with for this exception."""
-    if exc.code is None:
-        return 0
-    return exc.code if isinstance(exc.code, int) else 1
 
 
 def descriptor(fd: FileLike) -> int:

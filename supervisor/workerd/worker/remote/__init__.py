@@ -1,0 +1,1 @@
+"""The daemon as other nodes and their tools see it."""
