@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from workerd import paths
 from workerd.app import App, load_app
+from workerd.backends.file import FileBackend
+from workerd.backends.opening import RPC
 from workerd.backends.url import EMBEDDED, shown
-from workerd.bootsteps.order import Roster, boot_order, edges_of
 from workerd.bootsteps.steps import alias_of
 from workerd.cli.clientapp import NO_APP, with_settings
 from workerd.cli.common import Common
@@ -23,12 +24,13 @@ from workerd.cli.settings import layers_of
 from workerd.cli.table import counted
 from workerd.config import Config
 from workerd.errors import ConfigError, PermissionDeniedError
-from workerd.transport.urls import checked_backend, checked_broker
-from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
-from workerd.worker.controller import STEPS as WORKER_STEPS
+from workerd.transport.kinds import kind_of
+from workerd.transport.urls import NO_BACKEND, checked_backend, checked_broker
 from workerd.worker.embedded import find_server
 from workerd.worker.embedded.link import answers
 from workerd.worker.run import with_app
+from workerd.worker.steps.added import added_steps
+from workerd.worker.steps.planned import planned
 
 
 class Checks:
@@ -61,19 +63,16 @@ class Checks:
         """The app can be imported, if one is named, and goes with the settings."""
         if not self._config.app:
             raise ConfigError("no app is named", "say which one: workerd -A proj check")
-        self._app = load_app(self._config.app)
+        self._app = load_app(self._config.app, self._config.chdir)
         with_app(layers_of(self._common), self._app)
         return f"{self._config.app}: {counted(len(self._app.tasks), 'task')}"
 
     def steps(self) -> str | None:
         """The steps of both blueprints can be ordered; None when the app that may add some is missing."""
-        app = self._app
-        if app is None:
+        if self._app is None:
             return None
-        return "; ".join(
-            f"{name}: {', '.join(_order(name, own, app.steps[name.lower()]))}"
-            for name, own in (("Worker", WORKER_STEPS), ("Consumer", CONSUMER_STEPS))
-        )
+        orders = planned(added_steps(self._app, self._config))
+        return "; ".join(f"{name}: {', '.join(map(alias_of, order))}" for name, order in orders.items())
 
     def broker(self) -> str:
         """The broker can be reached, or run."""
@@ -82,28 +81,36 @@ class Checks:
             return f"{EMBEDDED}: not running; `workerd start` runs {find_server()}"
         with self._client.broker.reaching(), self._client.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0)
-            rabbit = connection.transport.driver_type == "amqp"
+            rabbit = kind_of(connection) == "amqp"
         told = remarks(self._client, self._config) if rabbit else ()
         return "; ".join((f"{', '.join(map(shown, urls))}: reached", *told))
 
     def backend(self) -> str:
         """The result backend can be reached, or run."""
         url = checked_backend(self._client.backend_url())
-        if not url:
+        if url.rstrip("/:") in NO_BACKEND:
             return "none: results are not kept"
+        if url.startswith(RPC):
+            return f"{url}: results are messages over the broker"
         if url == EMBEDDED and not answers(paths.embedded_socket()):
             return f"{EMBEDDED}: not running; `workerd start` runs it"
-        self._client.backend.get_meta(str(uuid4()))
+        backend = self._client.backend
+        backend.get_meta(str(uuid4()))
+        if isinstance(backend, FileBackend):
+            _check_writable(backend.directory)
         return f"{shown(url)}: reached"
 
     def paths(self) -> str:
-        """The daemon's directories can be written, and its sockets fit."""
+        """The daemon's directories can be written, by no stranger, and its sockets fit."""
         name = self._config.name
         socket = paths.control_socket(name)
         paths.embedded_socket()
         places = (paths.runtime_dir(name), paths.state_dir(name))
         for place in places:
             _check_writable(place)
+            # Those of another `user` are given to that one at the start.
+            if place.is_dir() and not self._config.user and (trouble := paths.strangers(place)) is not None:
+                raise trouble
         return f"{socket}, {places[1]}"
 
     @cached_property
@@ -114,11 +121,6 @@ class Checks:
     def _client(self) -> App:
         """What talks to broker and backend, also without the app."""
         return with_settings(self._app or App(NO_APP), layers_of(self._common))
-
-
-def _order(name: str, own: tuple[type, ...], added: set[type]) -> list[str]:
-    roster = Roster(name, own, added)
-    return [alias_of(step) for step in boot_order(roster, edges_of(roster))]
 
 
 def _check_writable(place: Path) -> None:

@@ -18,8 +18,8 @@ def client_app(common: Common) -> App:
     Errors: ConfigError, AppImportError.
     """
     layers = layers_of(common)
-    name = layers.config().app
-    app = with_settings(load_app(name) if name else App(NO_APP), layers)
+    config = layers.config()
+    app = with_settings(load_app(config.app, config.chdir) if config.app else App(NO_APP), layers)
     for url in app.broker.urls("broker_write_url"):
         checked_broker(url)
     checked_backend(app.backend_url())

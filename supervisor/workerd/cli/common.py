@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from contextlib import suppress
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
 from workerd.cli.report import reported
 from workerd.control.client import ControlClient
-from workerd.paths import DEFAULT_NAME, control_socket
+from workerd.errors import WorkerdError
+from workerd.paths import DEFAULT_NAME, control_socket, runtime_root
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
+
+def _names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """For a shell: the daemons that have settings, or a place for their socket."""
+    from workerd.config.places import config_names  # noqa: PLC0415 (only a shell asks)
+
+    found = set()
+    with suppress(WorkerdError):
+        found.update(config_names())
+    with suppress(OSError):
+        found.update(place.name for place in runtime_root().iterdir() if (place / "lock").exists())
+    return sorted(name for name in found if name.startswith(begun))
+
+
 _OPTIONS = (
     click.option("-A", "--app", metavar="APP", help="Where the App is: module, module:attribute."),
-    click.option("-n", "--name", metavar="NAME", help="The daemon's name.  [default: main]"),
+    click.option(
+        "-n", "--name", metavar="NAME", shell_complete=_names, help="The daemon's name.  [default: main]"
+    ),
     click.option("-b", "--broker", metavar="URL", multiple=True, help="Broker; again for a fail-over."),
     click.option("--backend", metavar="URL", help="Result backend."),
     click.option("--config", metavar="FILE", envvar="WORKERD_CONFIG", help="Settings file (TOML)."),
@@ -30,6 +47,9 @@ _DAEMON_OPTIONS = (
     click.option("--size", metavar="N|MIN-MAX", help="Slots of each pool.  [default: one a CPU]"),
     click.option("-Q", "--queues", metavar="A,B", help="Queues to consume.  [default: the app's]"),
     click.option(
+        "-X", "--exclude-queues", metavar="A,B", help="Queues not to consume, of the app's or of --queues."
+    ),
+    click.option(
         "--pool",
         "pools",
         metavar="NAME:KEY=VALUE,...",
@@ -39,8 +59,8 @@ _DAEMON_OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+# Not a Struct: verbs that only talk to a daemon do without msgspec.
+class Common(NamedTuple):
     """What was typed of the options above; None or empty where nothing was."""
 
     app: str | None = None
@@ -51,12 +71,13 @@ class Common:
     loglevel: str | None = None
     size: str | None = None
     queues: str | None = None
+    exclude_queues: str | None = None
     pools: tuple[str, ...] = ()
 
     def over(self, other: Common) -> Common:
         """These options where they were typed, else ``other``'s."""
         # An empty text is a wrong value, to be refused by name; only what is not given falls through.
-        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        own = self._asdict()
         return Common(**{k: getattr(other, k) if v in (None, ()) else v for k, v in own.items()})
 
     @property
@@ -65,7 +86,7 @@ class Common:
 
     def daemon_name(self) -> str:
         """The name of the daemon to talk to, without reading more than is needed for it."""
-        if self.config:
+        if self.config or (self.name is None and "WORKERD_NAME" not in os.environ and _in_project()):
             # Reading settings costs more than all the rest of `workerd status`.
             from workerd.cli.settings import layers_of  # noqa: PLC0415
 
@@ -77,13 +98,20 @@ class Common:
         return ControlClient(control_socket(self.daemon_name()))
 
 
+def _in_project() -> bool:
+    """The current directory has settings, which may name the daemon."""
+    with suppress(OSError):
+        return Path("workerd.toml").exists() or "[tool.workerd" in Path("pyproject.toml").read_text("utf-8")
+    return False
+
+
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the common options; its first parameter is the ``Common`` of both places."""
 
     @wraps(function)
     def verb(*args: Any, **kwargs: Any) -> int:
         context = click.get_current_context()
-        own = Common(**{f.name: kwargs.pop(f.name) for f in fields(Common) if f.name in kwargs})
+        own = Common(**{name: kwargs.pop(name) for name in Common._fields if name in kwargs})
         common = own.over(context.obj or Common())
         _check_place(context, common)
         return reported(common.debug, lambda: function(common, *args, **kwargs))
@@ -119,9 +147,15 @@ def with_options(function: Callable[..., Any], options: tuple[Any, ...]) -> Call
     return function
 
 
+def common_parameters() -> list[click.Parameter]:
+    """The options that every verb takes."""
+    return click.command(with_options(lambda: None, _OPTIONS)).params
+
+
 def _check_place(context: click.Context, common: Common) -> None:
     known = {parameter.name for parameter in context.command.params}
-    for name, flag in (("size", "--size"), ("queues", "--queues"), ("pools", "--pool")):
+    flags = {"size": "--size", "queues": "--queues", "exclude_queues": "-X", "pools": "--pool"}
+    for name, flag in flags.items():
         if getattr(common, name) not in (None, ()) and name not in known:
             raise click.UsageError(f"{flag} is an option of `workerd start`.", context)
 

@@ -20,8 +20,8 @@ class VerbGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        verbs = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in verbs:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            verbs = self.list_commands(ctx)
             near = get_close_matches(args[0], verbs, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(verbs)}"
             raise click.UsageError(f"no verb {args[0]!r}; {hint}", ctx)
@@ -33,20 +33,20 @@ class VerbGroup(click.Group):
 
 
 class LazyGroup(VerbGroup):
-    """``verbs`` maps a name to its one-line help; the command is ``workerd.cli.<name>:command``."""
+    """``verbs`` maps a name to its one-line help; the command is ``workerd.cli.verbs.<name>:command``."""
 
     def __init__(self, *args: Any, verbs: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._verbs = verbs
+        self.verbs = verbs
 
     def helps(self, ctx: click.Context) -> dict[str, str]:
-        return dict(self._verbs)
+        return dict(self.verbs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._verbs)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._verbs:
+        if cmd_name not in self.verbs:
             return None
-        command: click.Command = import_module(f"workerd.cli.{cmd_name}").command
+        command: click.Command = import_module(f"workerd.cli.verbs.{cmd_name}").command
         return command

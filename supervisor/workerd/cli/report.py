@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from workerd.cli import output
-from workerd.errors import ExitCode, WorkerdError
+from workerd.errors import ExitCode, SettingsError, WorkerdError
 
 INTERRUPTED = 130
 """As shells tell of a program that a signal has ended."""
@@ -27,10 +27,7 @@ def reported(debug: bool, verb: Callable[[], Any]) -> int:
     except WorkerdError as exc:
         if debug:
             traceback.print_exc()
-        elif text := getattr(exc, "traceback", ""):
-            output.tell(text.rstrip())
-        complain(str(exc))
-        return int(exc.exit_code)
+        return told(exc, debug)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -39,6 +36,15 @@ def reported(debug: bool, verb: Callable[[], Any]) -> int:
         if debug:
             traceback.print_exc()
         return ended_by(exc)
+
+
+def told(exc: WorkerdError, debug: bool = False) -> int:
+    """The exit code of a known error, told in one line, after the traceback of others' code."""
+    if not debug and (text := getattr(exc, "traceback", "")):
+        output.tell(text.rstrip())
+    for one in exc.errors if isinstance(exc, SettingsError) else (exc,):
+        complain(str(one))
+    return int(exc.exit_code)
 
 
 def ended_by(exc: Exception) -> int:

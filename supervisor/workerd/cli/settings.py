@@ -14,7 +14,7 @@ from workerd.config.pools import parse_pool
 if TYPE_CHECKING:
     from workerd.cli.common import Common
 
-_SETTINGS = ("app", "name", "broker", "backend", "loglevel", "size", "queues")
+_SETTINGS = ("app", "name", "broker", "backend", "loglevel", "size", "queues", "exclude_queues")
 
 
 def layers_of(common: Common, **flags: Any) -> Layers:

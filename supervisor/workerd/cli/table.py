@@ -31,7 +31,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("memory", _memory(found.get("memory") or {}))
     yield from _row("reload", found.get("reload"))
     yield from _row("watch", ", ".join(found.get("watch") or ()))
+    yield from _row("beat", _beat(found.get("beat") or {}))
     yield from _row("limits", _limits(found.get("limits") or {}))
+    yield from _row("rates", _rates(found.get("rates") or {}))
     if found.get("state") not in LEAVING:
         yield from _link(found.get("link") or {})
     yield from _results(found.get("results") or {})
@@ -39,6 +41,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  DEGRADED: queue {queue} is not consumed, trying again: {reason}"
     if found.get("statedb"):
         yield f"  DEGRADED: the state database cannot be written: {found['statedb']}"
+    yield from _http(found.get("http") or {})
     pools = found.get("pools") or ()
     for pool in pools:
         yield from _pool(pool, alone=len(pools) == 1)
@@ -89,6 +92,12 @@ def _results(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"  DEGRADED: {what} the result backend, trying again: {results['problem']}"
 
 
+def _http(http: Mapping[str, Any]) -> Iterator[str]:
+    yield from _row("http", http.get("url"))
+    if http.get("problem"):
+        yield f"  DEGRADED: health and metrics are not served, trying again: the program {http['problem']}"
+
+
 def _counters(tasks: Mapping[str, Any]) -> str:
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in tasks.items() if count)
 
@@ -104,11 +113,36 @@ def _memory(memory: Mapping[str, Any]) -> str:
     return f"{memory.get('text', '')}{stopped}"
 
 
+def _beat(beat: Mapping[str, Any]) -> str:
+    """``sends 3 periodic tasks, next cleanup at 2025-05-24 09:12:44``."""
+    if not beat:
+        return ""
+    if beat.get("problem"):
+        return f"waits for the broker: {beat['problem']}"
+    if "leads" not in beat:
+        return "starting"
+    if not beat["leads"]:
+        return "ready, another node sends"
+    text = f"sends {counted(beat['entries'], 'periodic task')}"
+    if beat.get("next") is None:
+        return text
+    when = datetime.fromtimestamp(beat["next"], UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}, next {beat['name']} at {when}"
+
+
 def _limits(limits: Mapping[str, Mapping[str, Any]]) -> str:
     """What an operator has set: ``proj.add soft 5s, hard none``."""
     return "; ".join(
         f"{task} {', '.join(f'{name} {seconds_text(value)}' for name, value in said.items())}"
         for task, said in limits.items()
+    )
+
+
+def _rates(rates: Mapping[str, Mapping[str, Any]]) -> str:
+    """``proj.add 10/m (3 waiting), proj.mul 5/s``."""
+    return ", ".join(
+        f"{task} {found['rate']}" + (f" ({found['waiting']} waiting)" if found["waiting"] else "")
+        for task, found in rates.items()
     )
 
 

@@ -59,8 +59,8 @@ class FakeApp:
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> FakeApp:
     fake = FakeApp()
-    monkeypatch.setattr("workerd.cli.call.client_app", lambda common: fake)
-    monkeypatch.setattr("workerd.cli.result.client_app", lambda common: fake)
+    monkeypatch.setattr("workerd.cli.verbs.call.client_app", lambda common: fake)
+    monkeypatch.setattr("workerd.cli.verbs.result.client_app", lambda common: fake)
     return fake
 
 
@@ -170,7 +170,7 @@ def proj(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         return FakeResult("id-1", 5)
 
     monkeypatch.setattr(named, "send_task", send_task)
-    monkeypatch.setattr("workerd.cli.call.client_app", lambda common: named)
+    monkeypatch.setattr("workerd.cli.verbs.call.client_app", lambda common: named)
     return sent
 
 

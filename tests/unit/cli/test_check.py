@@ -126,3 +126,22 @@ def test_a_socket_path_that_does_not_fit_is_told(
 
     assert main(["check"]) == 78
     assert "107" in rows(capsys)["paths"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "code", "words"),
+    [
+        ("disabled", 0, "none: results are not kept"),
+        ("rpc://", 0, "results are messages over the broker"),
+        ("file://{}", 0, "reached"),
+        ("file://{}/gone", 78, "mkdir -p"),
+    ],
+)
+def test_backends_without_a_server_are_told_for_what_they_are(
+    place: Path, capsys: pytest.CaptureFixture[str], backend: str, code: int, words: str
+) -> None:
+    write_app(place, "checked3", "from workerd import App\napp = App('checked3')\n")
+
+    assert main(["-A", "checked3", "check", "--backend", backend.format(place)]) == code
+
+    assert words in rows(capsys)["backend"]

@@ -8,7 +8,7 @@ import pytest
 
 import workerd
 from workerd.cli import main
-from workerd.cli.main import VERBS
+from workerd.cli.group import VERBS
 from workerd.cli.report import reported
 from workerd.errors import AppImportError, ConfigError
 
@@ -18,7 +18,10 @@ def test_the_help_of_every_verb_shows_an_example(verb: str, capsys: pytest.Captu
     assert main([verb, "--help"]) == 0
 
     out = capsys.readouterr().out
-    assert f"Example:\n    workerd {'-A proj ' if verb in ('start', 'check') else ''}{verb}" in out
+    assert (
+        f"Example:\n    workerd {'-A proj ' if verb in ('start', 'beat', 'check', 'graph') else ''}{verb}"
+        in out
+    )
     assert "--app" in out and "--name" in out
 
 
@@ -172,7 +175,7 @@ def test_ctrl_c_while_the_command_line_is_imported_is_quiet() -> None:
     code = "import sys\n"
     code += "class Interrupting:\n    def find_spec(self, name, path=None, target=None):\n"
     code += "        if name == 'workerd.cli.lazy': raise KeyboardInterrupt\n"
-    code += "sys.meta_path.insert(0, Interrupting()); import workerd.cli"
+    code += "sys.meta_path.insert(0, Interrupting()); from workerd.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (130, "")
