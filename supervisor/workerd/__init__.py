@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workerd import bootsteps
     from workerd.app import App, AsyncResult, Task
+    from workerd.app.canvas.kinds import chain, chord, chunks, group, signature, subtask, xmap, xstarmap
+    from workerd.app.canvas.signature import Signature, maybe_signature
+    from workerd.app.canvas.stamping import StampingVisitor
+    from workerd.app.results.group import GroupResult, ResultSet
+    from workerd.app.sending.queues import worker_direct
     from workerd.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
     from workerd_pool.errors import MemoryLimitExceeded
 
@@ -20,13 +25,27 @@ __version__ = "0.1.0"
 __all__ = [
     "App",
     "AsyncResult",
+    "GroupResult",
     "Ignore",
     "MaxRetriesExceededError",
     "MemoryLimitExceeded",
     "Reject",
+    "ResultSet",
     "Retry",
+    "Signature",
+    "StampingVisitor",
     "Task",
     "bootsteps",
+    "chain",
+    "chord",
+    "chunks",
+    "group",
+    "maybe_signature",
+    "signature",
+    "subtask",
+    "worker_direct",
+    "xmap",
+    "xstarmap",
 ]
 
 _HOMES = {
@@ -38,6 +57,20 @@ _HOMES = {
     "MemoryLimitExceeded": "workerd_pool.errors",
     "Reject": "workerd.exceptions",
     "Retry": "workerd.exceptions",
+    "GroupResult": "workerd.app.results.group",
+    "ResultSet": "workerd.app.results.group",
+    "Signature": "workerd.app.canvas.signature",
+    "StampingVisitor": "workerd.app.canvas.stamping",
+    "chain": "workerd.app.canvas.kinds",
+    "chord": "workerd.app.canvas.kinds",
+    "group": "workerd.app.canvas.kinds",
+    "maybe_signature": "workerd.app.canvas.signature",
+    "signature": "workerd.app.canvas.kinds",
+    "subtask": "workerd.app.canvas.kinds",
+    "chunks": "workerd.app.canvas.kinds",
+    "xmap": "workerd.app.canvas.kinds",
+    "xstarmap": "workerd.app.canvas.kinds",
+    "worker_direct": "workerd.app.sending.queues",
 }
 
 

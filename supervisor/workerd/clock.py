@@ -1,7 +1,8 @@
 """Clocks: the only ways to ask for the time, so that tests can move it by hand.
 
 Units: seconds. ``now()`` is monotonic and for deadlines; ``wall()`` is the Unix epoch and for messages;
-``boottime()`` is monotonic and for what others measure of us.
+``boottime()`` is monotonic and for what others measure of us.  A ``LogicalClock`` has no units: it only
+orders what several nodes do.
 """
 
 from __future__ import annotations
@@ -24,13 +25,35 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks; those that are asked with each message without a frame of ours in between."""
 
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
 
     def boottime(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+LARGEST = 2**53
+"""A logical clock beyond this is nonsense, and would be everybody's from then on."""
+
+
+class LogicalClock:
+    """Lamport's clock: later than all that this process has done and heard of.  For one thread."""
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def forward(self) -> int:
+        """Something happens here; its time."""
+        self.value += 1
+        return self.value
+
+    def adjust(self, other: object) -> int:
+        """Something was heard of that happened at ``other``, by its node's clock; the time of hearing."""
+        if isinstance(other, int) and self.value < other <= LARGEST:
+            self.value = other
+        return self.forward()
+
+    def __repr__(self) -> str:
+        return f"<LogicalClock: {self.value}>"

@@ -8,7 +8,9 @@ Source: the numbers of ``sysexits.h`` where one fits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -55,6 +57,23 @@ class UnavailableError(WorkerdError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class UnsentError(WorkerdError):
+    """Of many calls that were sent together some have not arrived, as far as is known.
+
+    ``unsent`` says why, by the calls' positions, from 0; ``results`` are those of all, None in these places.
+    A call whose connection broke while the broker was about to take it may have arrived.
+    """
+
+    exit_code = ExitCode.UNAVAILABLE
+
+    def __init__(self, results: Sequence[Any], unsent: Mapping[int, Exception]) -> None:
+        first, reason = next(iter(unsent.items()))
+        count = f"{len(unsent)} of {len(results)} calls"
+        super().__init__(f"{count} are not sent; the first of them is call {first}: {reason}")
+        self.results = results
+        self.unsent = unsent
+
+
 class RefusedError(UnavailableError):
     """A server that is needed is there and refuses us: somebody has to mend that."""
 
@@ -77,15 +96,34 @@ class ConfigError(WorkerdError):
     exit_code = ExitCode.CONFIG
 
 
-class AppImportError(ConfigError):
-    """The app could not be imported; ``traceback`` is the app's own, as text."""
+class SettingsError(ConfigError):
+    """Several settings are wrong; ``errors`` are told each in its own line."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+
+class OthersCodeError(WorkerdError):
+    """Code that is not the daemon's has raised; ``traceback`` is its own, as text, and always shown."""
 
     def __init__(self, what: str, hint: str = "", traceback: str = "") -> None:
         super().__init__(what, hint)
         self.traceback = traceback
 
 
-class StepError(WorkerdError):
+class AppImportError(OthersCodeError, ConfigError):
+    """The app could not be imported."""
+
+
+class StepError(OthersCodeError):
     """A bootstep raised where it must not, or a blueprint cannot be ordered."""
 
     exit_code = ExitCode.BUG
+
+
+def exit_code(exc: SystemExit) -> int:
+    """The number that Python would exit with for this exception."""
+    if exc.code is None:
+        return 0
+    return exc.code if isinstance(exc.code, int) else 1

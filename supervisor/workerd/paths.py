@@ -2,7 +2,8 @@
 
 Roots, first that is set: ``WORKERD_RUNTIME_DIR`` / ``WORKERD_STATE_DIR``; systemd's
 ``RUNTIME_DIRECTORY`` / ``STATE_DIRECTORY``; for root ``/run/workerd`` and ``/var/lib/workerd``;
-for a user the XDG places.  A daemon's own directories are ``<root>/<name>``; the embedded broker
+for a user the XDG places.  A detached daemon's log: systemd's ``LOGS_DIRECTORY``, ``/var/log/workerd`` for
+root, else the state directory.  A daemon's own directories are ``<root>/<name>``; the embedded broker
 has one directory per state root, whatever the daemons' names.
 
 Errors: ConfigError for names and socket paths that cannot work, PermissionDeniedError for directories.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from workerd.errors import ConfigError, PermissionDeniedError
@@ -61,6 +63,16 @@ def control_socket(name: str) -> Path:
     return checked_socket(runtime_dir(name) / "control.sock", "WORKERD_RUNTIME_DIR")
 
 
+def log_file(name: str) -> Path:
+    """Where a daemon logs that has no terminal and no service manager to write to."""
+    check_name(name)
+    if value := os.environ.get("LOGS_DIRECTORY"):
+        return Path(value.split(":")[0]) / f"{name}.log"
+    if os.geteuid() == 0 and not os.environ.get("WORKERD_STATE_DIR"):
+        return Path("/var/log/workerd") / f"{name}.log"
+    return state_dir(name) / "log"
+
+
 def embedded_dir() -> Path:
     """The data directory of the embedded broker; no daemon's name can begin with ``_``."""
     return state_root() / "_broker"
@@ -106,6 +118,29 @@ def ensure_dir(path: Path, mode: int = 0o750) -> Path:
     return path
 
 
+def own_dir(path: Path) -> Path:
+    """``ensure_dir`` for a directory of the daemon's own, to which no stranger may write.
+
+    Who may could put a socket or a state of his in the place of the daemon's.
+    """
+    ensure_dir(path)
+    if (trouble := strangers(path)) is not None:
+        raise trouble
+    return path
+
+
+def strangers(path: Path) -> PermissionDeniedError | None:
+    """What is wrong with a directory that others than this user, root and its group may write to."""
+    found = path.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        return PermissionDeniedError(
+            f"{path} belongs to user {found.st_uid}", f"run as that user, give it to yours, or {_ELSEWHERE}"
+        )
+    if found.st_mode & stat.S_IWOTH:
+        return PermissionDeniedError(f"everybody may write to {path}", f"type: chmod o-w {path}")
+    return None
+
+
 def _writable_hint(path: Path) -> str:
     return f"run as the user that owns {path.parent}, or {_ELSEWHERE}"
 
@@ -131,4 +166,11 @@ def _default_state_root() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/workerd")
     base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "workerd"
+    return (Path(base) if base else _home() / ".local" / "state") / "workerd"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as exc:  # a number that no account has, and no HOME: so are containers
+        raise ConfigError(f"uid {os.geteuid()} has no home directory", _ELSEWHERE) from exc
