@@ -1,4 +1,4 @@
-"""``python -m bench.seat NAME CHILDREN``: one contender in a process of its own, that does what it is asked.
+"""``python -m bench.pool.seat NAME CHILDREN``: one contender in a process of its own, that does as asked.
 
 So no pool inherits descriptors or threads of another, and all of them can stay open and take turns.
 Each line that comes is ``rate JOBS`` or ``latency SAMPLES``; each is answered by one line of JSON.
@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from bench.contenders import CONTENDERS, Contender, warm
+from bench.pool.contenders import CONTENDERS, Contender, warm
 
 PAYLOAD = b"x" * 300
 PAUSE = 0.005

@@ -1,4 +1,4 @@
-"""The code that the children of ``bench.starts`` import: a heap of small objects, and perhaps a thread."""
+"""What the children of ``bench.pool.starts`` import: a heap of small objects, and perhaps a thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from bench.jobs import Runner
+from bench.pool.jobs import Runner
 
 HEAP: list[list[str]] = []
 

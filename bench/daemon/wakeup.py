@@ -1,6 +1,6 @@
 """How long an idle node needs to notice a message on Redis: from before the send until it is handed over.
 
-    python -m bench.wakeup redis://127.0.0.1:6379/9
+    python -m bench.daemon.wakeup redis://127.0.0.1:6379/9
 
 The database must be one in which nobody works: the queue ``bench-wakeup`` is used and left empty.  Target:
 half of the messages within 2 ms.
@@ -17,8 +17,8 @@ from kombu import Connection
 
 from workerd.app import App
 from workerd.source import Delivery, Owner, open_source
-from workerd.worker.hub import Hub
-from workerd.worker.scope import Scope
+from workerd.worker.loop.hub import Hub
+from workerd.worker.loop.scope import Scope
 
 QUEUE = "bench-wakeup"
 MESSAGES = 500
@@ -58,7 +58,7 @@ def measure(url: str) -> list[float]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("write: python -m bench.wakeup redis://HOST:PORT/DATABASE")
+        sys.exit("write: python -m bench.daemon.wakeup redis://HOST:PORT/DATABASE")
     times = measure(sys.argv[1])
     shares = (0.5, 0.95, 0.99)
     print(

@@ -1,4 +1,4 @@
-"""``python -m bench.starts``: how long a child takes to start, and how large it is, beside its peers.
+"""``python -m bench.pool.starts``: how long a child takes to start, and how large it is, beside its peers.
 
 The imported code is played by a heap of small objects.  Ours is measured from the decision to the child's
 READY, with one child at a time, as a recycled one is replaced; a peer's from ``start()`` to its first answer,
@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.contenders import ROOT
-from bench.pool import quantile
-from workerd.worker.hub import Hub
+from bench.pool.contenders import ROOT
+from bench.pool.quantile import quantile
+from workerd.worker.loop.hub import Hub
 from workerd_pool import Pool, Spec
 from workerd_pool.journal import Happened
 
@@ -40,7 +40,7 @@ def pool(objects: int, *, threads: bool) -> Iterator[tuple[Hub, Pool]]:
     """Our pool, with one child; ``threads`` in the code make it spawn."""
     hub = Hub()
     arg = f"{objects} {int(threads)}".encode()
-    found = Pool(hub, Spec("bench.heap:load", arg, path=(str(ROOT),)), Host())  # type: ignore[arg-type]
+    found = Pool(hub, Spec("bench.pool.heap:load", arg, path=(str(ROOT),)), Host())  # type: ignore[arg-type]
     found.start()
     found.want(1)
     while found.alive < 1:
@@ -72,11 +72,11 @@ def ours(objects: int, children: int, *, threads: bool = False) -> tuple[list[fl
 
 def peer(method: str, objects: int, children: int) -> tuple[list[float], list[float]]:
     """The same of multiprocessing's Process."""
-    from bench import heap  # noqa: PLC0415 (a template of ours must not find it imported)
+    from bench.pool import heap  # noqa: PLC0415 (a template of ours must not find it imported)
 
     context: Any = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["bench.heap"])
+        context.set_forkserver_preload(["bench.pool.heap"])
     heap.fill(objects if method == "fork" else 0)
     times, processes, pipes = [], [], []
     for _ in range(children + 1):

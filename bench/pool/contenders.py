@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,11 +16,11 @@ from typing import Any, Protocol
 
 import billiard
 
-from bench.jobs import begun
-from workerd.worker.hub import Hub
+from bench.pool.jobs import begun
+from workerd.worker.loop.hub import Hub
 from workerd_pool import Job, Pool, Spec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Contender(Protocol):
@@ -39,10 +38,10 @@ class Ours:
 
     def __init__(self, children: int) -> None:
         self._hub = Hub()
-        self._waiting: deque[Job] = deque()
-        self._left = self._began = self._number = 0
+        self._payload = b""
+        self._to_give = self._left = self._began = self._number = 0
         self._empty = False
-        spec = Spec("bench.jobs:load", path=(str(ROOT),), soft_limit=600.0, hard_limit=660.0)
+        spec = Spec("bench.pool.jobs:load", path=(str(ROOT),), soft_limit=600.0, hard_limit=660.0)
         self.pool = Pool(self._hub, spec, self)  # type: ignore[arg-type]
         self.pool.start()
         self.pool.want(children)
@@ -50,8 +49,7 @@ class Ours:
             self._hub.turn()
 
     def drain(self, payload: bytes, jobs: int) -> None:
-        self._left = jobs
-        self._waiting.extend(self._job(payload) for _ in range(jobs))
+        self._payload, self._to_give, self._left = payload, jobs, jobs
         self.on_free()
         while self._left:
             self._hub.turn()
@@ -68,9 +66,13 @@ class Ours:
         self._hub.dispose()
 
     def on_free(self) -> None:
-        waiting, pool = self._waiting, self.pool
-        for _ in range(min(pool.free, len(waiting))):
-            pool.submit(waiting.popleft())
+        # Made when there is room, as the peers take them from a generator.
+        submit, payload, number = self.pool.submit, self._payload, self._number
+        give = min(self.pool.free, self._to_give)
+        for job_id in range(number + 1, number + 1 + give):
+            submit(Job(job_id, {}, payload, title="noop"))
+        self._to_give -= give
+        self._number += give
 
     def on_started(self, job: Job, pid: int) -> None:
         """As for the peers, which do not tell."""
@@ -81,10 +83,6 @@ class Ours:
 
     def on_empty(self) -> None:
         self._empty = True
-
-    def _job(self, payload: bytes) -> Job:
-        self._number += 1
-        return Job(self._number, {}, payload, title="noop")
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("on_"):

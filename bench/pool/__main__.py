@@ -20,7 +20,8 @@ from statistics import median
 from types import TracebackType
 from typing import Any
 
-from bench.contenders import CONTENDERS, ROOT
+from bench.pool.contenders import CONTENDERS, ROOT
+from bench.pool.quantile import quantile
 
 OURS = next(iter(CONTENDERS))
 
@@ -29,7 +30,7 @@ class Seat:
     """A contender, and what was found of it."""
 
     def __init__(self, name: str, children: int) -> None:
-        command = [sys.executable, "-m", "bench.seat", name, str(children)]
+        command = [sys.executable, "-m", "bench.pool.seat", name, str(children)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
         self.rounds: list[dict[str, float]] = []
@@ -85,12 +86,6 @@ def table(children: int, seats: dict[str, Seat]) -> None:
         ratios = [mine / its for mine, its in zip(ours, seat.all("rate"), strict=True)]
         spread = f"{quantile(ratios, 0.25):.2f} - {quantile(ratios, 0.75):.2f}"
         print("" if name == OURS else f"   {median(ratios):.2f} x ({spread})")
-
-
-def quantile(values: list[float], share: float) -> float:
-    """The value below which ``share`` of them lie."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
 def main() -> None:

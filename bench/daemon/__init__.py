@@ -1,0 +1,1 @@
+"""The whole daemon beside other task queues: see ``bench/README.md``."""

@@ -1,0 +1,40 @@
+"""Celery with its defaults: early acknowledgement, prefetch multiplier 4."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import shapes
+from celery import Celery, group
+from ledger import Ledger
+
+note = Ledger.of_run().note
+URL = os.environ["BENCH_BROKER"]
+app = Celery("bench", broker=URL, backend=os.environ["BENCH_BACKEND"] or None)
+app.conf.update(task_ignore_result=not os.environ["BENCH_BACKEND"])
+
+
+@app.task
+def noop(number: int) -> int:
+    note(number)
+    return number
+
+
+@app.task
+def shaped(number: int, payload: str, seconds: float, uneven: bool) -> int:
+    note(number)
+    shapes.sleep(number, seconds, uneven)
+    return number
+
+
+def send(number: int) -> None:
+    noop.delay(number)
+
+
+def send_many(numbers: range, shape: dict[str, Any]) -> None:
+    group(noop.s(number) for number in numbers).apply_async()
+
+
+def send_as(number: int, shape: dict[str, Any]) -> None:
+    shaped.apply_async(shapes.arguments(number, shape), **shapes.options(number, shape))

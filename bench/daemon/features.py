@@ -1,0 +1,77 @@
+"""What a feature of ours costs: the drain with it beside the drain without it.
+
+Units: as of ``drain``; of the events of tasks, the share that a monitor has heard (they are best effort).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+from bench.daemon.brokers import Broker
+from bench.daemon.contenders import APPS, OURS, Contender
+from bench.daemon.drain import CHILDREN, drain, emptied
+from bench.daemon.drain import COLUMNS as DRAIN
+from bench.daemon.running import run
+from bench.daemon.setting import Column, Setting, Table
+from bench.daemon.turns import Figures, take_turns
+
+
+def variant(feature: str, words: str = "") -> Contender:
+    """Ours with an app file of its own, and ``words`` on the command line."""
+    name = f"workerd {feature}"
+    made = replace(OURS, name=name)
+    return replace(made, command=f"workerd -A {made.app} start --size {{children}} {words}")
+
+
+FIXED_PREFETCH = variant("fixed prefetch")
+EVENTS = variant("events", "-E")
+RATE_LIMITS = variant("rate limits")
+
+COLUMNS = (*DRAIN, Column("heard", "events heard", ".0%"))
+
+WAITING = 200
+"""Messages of rate-limited tasks before the others."""
+
+
+def measure(setting: Setting) -> Iterator[Table]:
+    """Each broker."""
+    for name in setting.brokers:
+        broker = setting.broker(name)
+        print(f"features, {name}")
+
+        def turn(contender: Contender, before: Figures, broker: Broker = broker) -> Figures:
+            tasks = int(before.get("rate", dict(OURS.rates)[broker.name]) * setting.seconds)
+            if contender is RATE_LIMITS:
+                return beside_limited(broker, tasks)
+            if contender is EVENTS:
+                return heard(broker, tasks)
+            return drain(contender, broker, tasks) | {"heard": 0.0}
+
+        variants = (OURS, FIXED_PREFETCH, EVENTS, RATE_LIMITS)
+        turns = take_turns(variants, setting.rounds, turn, "rate")
+        yield Table(f"features {name}", f"Features of ours, {name}", COLUMNS, turns.found, turns.left_out)
+
+
+def beside_limited(broker: Broker, tasks: int) -> Figures:
+    """Of ten rate-limited tasks one call each runs; the others wait, while ``tasks`` plain ones go by."""
+    with run(RATE_LIMITS, broker, tasks + WAITING) as it:
+        it.send("fill", first=tasks, limited=True)
+        it.send(count=tasks)
+        return emptied(it, tasks, CHILDREN) | {"heard": 0.0}
+
+
+def heard(broker: Broker, tasks: int) -> Figures:
+    """The drain while a monitor listens to events, of which there are three for each task."""
+    command = [sys.executable, str(APPS / "listen.py"), broker.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as monitor:
+        assert monitor.stdout is not None
+        monitor.stdout.readline()  # it listens
+        try:
+            found = drain(EVENTS, broker, tasks)
+        finally:
+            monitor.terminate()
+            events = monitor.stdout.readline()
+    return found | {"heard": int(events) / (3 * tasks)}

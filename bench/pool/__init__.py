@@ -1,0 +1,1 @@
+"""The pool alone beside other process pools: ``python -m bench.pool``, ``python -m bench.pool.starts``."""
