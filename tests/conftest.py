@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from hypothesis import settings
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.clock import FakeClock
 from tests.support.leaks import LeakCheck, kill
+from tests.support.snippets import Reader
 
 LEAKS = pytest.StashKey[LeakCheck]()
 SEED = pytest.StashKey[int]()
@@ -34,9 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Of a run in the background (`make test &`) a shell has these ignored, and so would all that is started.
+    for signum, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, handler)
     config.addinivalue_line("markers", "long: takes minutes; runs only with --long (make test-long)")
-    # Timings are no matter of property tests; what make test tries is the same each time.
-    settings.register_profile("normal", deadline=None, derandomize=True)
+    # Timings are no matter of property tests; what make test tries is the same each time, and little:
+    # --long looks further.
+    settings.register_profile("normal", deadline=None, derandomize=True, max_examples=25)
     settings.register_profile("long", deadline=None, print_blob=True, max_examples=2000)
     settings.load_profile("long" if config.getoption("--long") else "normal")
     config.stash[LEAKS] = LeakCheck()
@@ -74,6 +83,7 @@ EARLY = (
     "test_broker",
     "test_kills",
     "test_cuts",
+    "test_canvas",
     "test_reconnect",
     "test_signal_table",
 )
@@ -186,3 +196,19 @@ def rabbit_url(rabbit_server: RabbitServer) -> str:
     if not rabbit_server.running:
         rabbit_server.start()
     return rabbit_server.url
+
+
+@pytest.fixture
+def reader(tmp_path: Path, short_dir: Path) -> Reader:
+    """A reader with an empty directory, a home of their own, and the environment activated."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WORKERD_")}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    env["HOME"] = str(tmp_path)
+    env["WORKERD_STATE_DIR"] = str(short_dir / "state")
+    env["WORKERD_RUNTIME_DIR"] = str(short_dir / "run")
+
+    def ready() -> bool:
+        status = subprocess.run(["workerd", "status"], env=env, capture_output=True, check=False, timeout=30)
+        return status.returncode == 0
+
+    return Reader(tmp_path, env, ready)

@@ -24,7 +24,7 @@ from workerd import App
 from workerd.errors import UnavailableError
 
 QUEUE = "celery"
-HELD = ("scheduled", "reserved", "acknowledging", "running", "storing", "settling")
+HELD = ("scheduled", "reserved", "limited", "acknowledging", "running", "storing", "settling")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,9 @@ class Bed:
         if isinstance(self.server, RedisServer):
             with self.server.client() as client:
                 lasting = {key for key in client.scan_iter() if client.ttl(key) == -1}
-                assert lasting == {b"_kombu.binding.celery", b"_kombu.binding_permanent.celery"}
+                # The last is kombu's own note of what bindings end when; it has one entry for an exchange.
+                kombus = {b"_kombu.binding.celery", b"_kombu.binding_permanent.celery"}
+                assert lasting - {b"_kombu.binding_deadlines"} == kombus, lasting
                 assert died or not list(client.scan_iter("workerd:*"))
         else:
             assert full_queues(self.server) <= self.full_before

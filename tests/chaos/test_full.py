@@ -12,7 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.chaos.bed import Bed
+from tests.support.daemon import Workerd
 from tests.support.eventually import eventually
 
 ROOM = 8 * 1024 * 1024
@@ -99,6 +102,22 @@ def test_a_full_disk_of_state_and_log_costs_no_task(redis_bed: Bed, tmp_path: Pa
         print(bed.told("a full disk"))
         bed.leaves_nothing()
         bed.close()
+
+
+def test_an_embedded_broker_that_finds_no_room_is_explained(short_dir: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("to mount a small disk needs root")
+    daemon = Workerd(short_dir)
+    with disk(Path(daemon.env["WORKERD_STATE_DIR"])) as full:
+        full.fill(0)
+        filler = Path(daemon.env["WORKERD_STATE_DIR"]) / "filler"
+        os.truncate(filler, filler.stat().st_size - 64 * 1024)  # for what is written before the server starts
+        daemon.start(ready=False)
+        try:
+            assert daemon.wait() == 69
+        finally:
+            daemon.end()
+        assert daemon.logged("workerd: the embedded broker ended at its start: no space is left on the disk")
 
 
 def test_a_want_of_descriptors_costs_no_task(bed: Bed) -> None:

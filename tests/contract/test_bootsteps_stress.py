@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.bootsteps_fakes import Parent
+from tests.contract.fakes import Parent
 from workerd.bootsteps import Blueprint, StartStopStep, State
 
 REQUESTS = ("start", "close", "stop", "terminate", "shutdown", "restart")

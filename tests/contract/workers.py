@@ -12,22 +12,12 @@ import pytest
 from workerd import App
 from workerd.bootsteps import Blueprint, StartStopStep
 from workerd.config import Config
+from workerd.testing.leftovers import descriptors
+from workerd.testing.stress import turn
 from workerd.worker.controller import WorkController
-from workerd.worker.identity import Identity
-from workerd.worker.inbox import Inbox
+from workerd.worker.steps.unstarted import unstarted
 
 APP = "tests.support.apps.ledger"
-
-
-def descriptors() -> dict[str, str]:
-    """What is open in this process."""
-    found = {}
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found[entry.name] = str(entry.readlink())
-        except FileNotFoundError:  # the one of this very look
-            continue
-    return found
 
 
 @contextmanager
@@ -37,26 +27,20 @@ def worker(home: Path, patch: pytest.MonkeyPatch, app: App, **settings: Any) -> 
     patch.setenv("WORKERD_RUNTIME_DIR", str(home / "r"))
     before = descriptors()
     config = Config(app=APP, size=(1, 2), watch=True, **settings)
-    identity = Identity(config.name)
-    identity.claim()
-    inbox = Inbox()
     (home / "r" / config.name).mkdir(parents=True, exist_ok=True)
-    made = WorkController(app, config, inbox=inbox, identity=identity)
-    try:
-        yield made
-    finally:
-        for step in reversed(made.steps):
-            for hook in ("stop", "shutdown"):
-                if hasattr(step, hook):
-                    getattr(step, hook)(made)
-        made.memory.stop()
-        for _ in range(3):
-            made.hub.call_soon(int)
-            made.hub.turn()
+    with unstarted(app, config) as made:
+        made.identity.claim()
+        try:
+            yield made
+        finally:
+            for step in reversed(made.steps):
+                for hook in ("stop", "shutdown"):
+                    if hasattr(step, hook):
+                        getattr(step, hook)(made)
+            made.memory.stop()
+            made.identity.release()
+            turn(made.hub)
         left_there = set(made.hub.readers), set(made.hub.writers), made.hub.timer.wait()
-        made.hub.dispose()
-        inbox.uninstall()
-        identity.release()
     assert left_there == (set(), set(), None), "readers, writers and timers left in the loop"
     left = {fd: what for fd, what in descriptors().items() if before.get(fd) != what}
     assert not left, f"descriptors left open: {left}"

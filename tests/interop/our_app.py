@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workerd import App
-from workerd.app.runner import AppRunner
+from workerd.app.running.runner import AppRunner
 from workerd.protocol.message import message_from_redis
 
 

@@ -15,6 +15,7 @@ from celery import Celery
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
+STOCK_APP = "tests.interop.stock_app"
 
 
 @contextmanager
@@ -28,13 +29,27 @@ def stock_client(broker: str, backend: str) -> Iterator[Any]:
 
 
 @contextmanager
-def stock_worker(home: Path, broker: str, backend: str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker with one slot, ready when the block begins and gone when it ends."""
+def stock_worker(
+    home: Path,
+    broker: str,
+    backend: str,
+    *,
+    mingle: bool = False,
+    app: str = STOCK_APP,
+    python: str = sys.executable,
+    **extra: str,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker with one slot, ready when the block begins and gone when it ends.
+
+    With ``mingle`` it takes part in the cluster as Celery's workers do: it mingles, gossips and beats.
+    Its version is the one that ``python`` has; its log is ``celery.log`` in ``home``.
+    """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "celery.log"
     environ = {**os.environ, "STOCK_BROKER": broker, "STOCK_BACKEND": backend, **extra}
-    argv = [sys.executable, "-m", "celery", "-A", "tests.interop.stock_app", "worker", "--pool", "solo"]
-    argv += ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
+    argv = [python, "-m", "celery", "-A", app, "worker", "--pool", "solo"]
+    argv += [] if mingle else ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    argv += ["-l", "INFO"]
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, cwd=ROOT, env=environ, stdout=out, stderr=out, stdin=subprocess.DEVNULL

@@ -10,11 +10,18 @@ from typing import Any
 
 from celery import Celery
 
+from tests.interop.routed import settings
+
 app = Celery("proj", broker=os.environ.get("STOCK_BROKER"), backend=os.environ.get("STOCK_BACKEND"))
 app.conf.broker_connection_retry_on_startup = True
 app.conf.task_default_queue = os.environ.get("STOCK_QUEUE", "celery")
 app.conf.broker_transport_options = json.loads(os.environ.get("STOCK_TRANSPORT", "{}"))
+app.conf.task_track_started = bool(os.environ.get("STOCK_TRACK_STARTED"))
 app.conf.task_queue_max_priority = int(os.environ.get("STOCK_MAX_PRIORITY", "0")) or None
+
+if routed := os.environ.get("STOCK_ROUTED"):
+    prefix, _, broker = routed.partition(" ")
+    app.conf.update(settings(prefix, rabbit=broker == "rabbit"))
 
 
 @app.task(name="proj.add")
@@ -63,3 +70,15 @@ def hold(number: int, gate: str) -> str:
     while not Path(gate).exists():
         time.sleep(0.02)
     return f"celery {number}"
+
+
+@app.task(name="proj.unknown")
+def unknown() -> None:
+    """Ends with an exception whose class its caller cannot import."""
+    raise type("NeverImported", (Exception,), {"__module__": "no.such.module"})("what", 1)
+
+
+@app.task(name="shared.sum")
+def shared_sum(numbers: list[int]) -> int:
+    """As the task of this name in a daemon of ours."""
+    return sum(numbers)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from kombu import pools
 
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.eventually import eventually
@@ -187,6 +188,7 @@ def test_a_rabbitmq_that_restarts_between_two_calls_gets_both(
     with App(broker=rabbit_url) as app:
         app.send_task("t", queue=queue)
         rabbit_server.drop_clients()
+        pools.reset()  # where kombu keeps connections of Celery's clients for those of later tests
         app.send_task("t", queue=queue)
         with app.connection_for_read() as connection:
             channel = connection.default_channel

@@ -114,6 +114,31 @@ def test_compressed_results_are_read_on_both_sides(redis_url: str, compression: 
         assert stock.AsyncResult("ours").get(timeout=10) == "b" * 300
 
 
+@pytest.mark.parametrize("serializer", ["json", "pickle"])
+def test_results_of_every_serializer_are_read_on_both_sides(
+    redis_url: str, client: Any, serializer: str
+) -> None:
+    settings = {"result_serializer": serializer, "accept_content": ["json", serializer]}
+    with (
+        make_app(redis_url, redis_url, **settings) as ours,
+        stock_client(redis_url, redis_url) as stock,
+    ):
+        stock.conf.update(settings)
+        stock.backend.store_result("theirs", {"x": [1, None]}, "SUCCESS")
+        stock.backend.store_result("failed", LookupError("gone", 3), "FAILURE")
+        assert ours.AsyncResult("theirs").get(timeout=10) == {"x": [1, None]}
+        with pytest.raises(LookupError) as caught:
+            ours.AsyncResult("failed").get(timeout=10)
+        assert caught.value.args == ("gone", 3)
+        sent, broken = stock.send_task("proj.add", (2, 3)), stock.send_task("proj.boom", ("kaput",))
+        run_next(ours, client)
+        run_next(ours, client)
+        assert sent.get(timeout=10) == 5
+        with pytest.raises(ValueError, match="kaput") as raised:
+            broken.get(timeout=10)
+        assert raised.value.args == ("kaput", 7)
+
+
 def test_our_client_reads_what_celery_stores(ours: App, stock: Any) -> None:
     stock.backend.store_result("a", {"x": [1, None]}, "SUCCESS")
     stock.backend.store_result("b", LookupError("gone", 3), "FAILURE", traceback="Traceback: here")

@@ -42,6 +42,7 @@ CALLS: dict[str, dict[str, Any]] = {
 def stored(client: Any) -> tuple[str, dict[str, Any]]:
     """(list, envelope) of the only message, with what differs from call to call taken out."""
     (queue,) = [key for key in client.scan_iter() if client.type(key) == b"list"]
+    assert client.llen(queue) == 1
     envelope = json.loads(client.rpop(queue))
     headers, properties = envelope["headers"], envelope["properties"]
     for name in ("reply_to", "delivery_tag"):
@@ -59,19 +60,25 @@ def stored(client: Any) -> tuple[str, dict[str, Any]]:
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_both_clients_write_the_same_envelope(redis_url: str, call: dict[str, Any]) -> None:
     options = {**call, "task_id": TASK_ID}
+    args, kwargs = options.pop("args", ()), options.pop("kwargs", {})
     with (
         App("proj", broker=redis_url) as ours,
         stock_client(redis_url, redis_url) as stock,
         redis.Redis.from_url(redis_url) as client,
     ):
-        stock.send_task("proj.add", **options)
+        stock.send_task("proj.add", args, kwargs, **options)
         queue, theirs = stored(client)
-        client.flushdb()
-        ours.send_task("proj.add", **options)
-        our_queue, written = stored(client)
-    assert our_queue == queue
-    assert written == theirs
-    assert list(written["headers"]) == list(theirs["headers"])
+        # The first goes by kombu's producer, the others by the outlet on its connection.
+        for way in ("kombu", "outlet", "many"):
+            if way == "many":
+                ours.send_many([("proj.add", args, kwargs, options)])
+            else:
+                ours.send_task("proj.add", args, kwargs, **options)
+            our_queue, written = stored(client)
+            assert our_queue == queue
+            assert written == theirs
+            for part in ("headers", "properties"):
+                assert list(written[part]) == list(theirs[part])
 
 
 @pytest.mark.parametrize("name", ["countdown", "expires"])
@@ -118,20 +125,22 @@ def test_both_clients_write_the_same_frames_on_rabbitmq(rabbit_url: str, redis_u
     options["expires"] = SOON
     with stock_client(rabbit_url, redis_url) as stock, App("proj", broker=rabbit_url) as ours:
         stock.send_task("proj.add", **options)
-        ours.send_task("proj.add", **options)
+        for _ in ("by kombu's producer", "by the outlet on its connection"):
+            ours.send_task("proj.add", **options)
     parts = parse_url(rabbit_url)
     host = f"{parts['hostname']}:{parts['port']}"
     login = {"userid": parts["userid"] or "guest", "password": parts["password"] or "guest"}
     with amqp.Connection(host, virtual_host=parts["virtual_host"] or "/", **login) as connection:
         channel = connection.channel()
-        theirs, written = (channel.basic_get(queue, no_ack=True) for _ in range(2))
+        theirs, *ours_written = (channel.basic_get(queue, no_ack=True) for _ in range(3))
         channel.queue_delete(queue)
-    for message in (theirs, written):
+    for message in (theirs, *ours_written):
         message.properties.pop("reply_to")
         message.properties["expiration"] = int(message.properties["expiration"]) > 0
         message.properties["application_headers"].pop("origin")
-    assert written.properties == theirs.properties
-    assert written.body == theirs.body
+    for written in ours_written:
+        assert written.properties == theirs.properties
+        assert written.body == theirs.body
 
 
 def test_an_expiry_beyond_what_rabbitmq_takes_is_left_to_the_worker(rabbit_url: str) -> None:

@@ -41,6 +41,7 @@ def test_what_a_celery_client_sends_for_later_waits_in_the_broker(daemon: Worker
     assert set(daemon.ran("start").values()) == {1}
 
 
+@pytest.mark.long
 def test_what_is_flushed_runs_on_a_celery_worker_at_its_time(
     short_dir: Any, redis_server: RedisServer
 ) -> None:

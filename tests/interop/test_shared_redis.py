@@ -156,10 +156,12 @@ def test_celery_purge_takes_what_waits_and_leaves_what_runs(cluster: Cluster, cl
     assert len([number for number in daemon.ran() if number >= 100]) == 20 - waiting
 
 
-def test_celery_inspect_asks_a_worker_beside_us(cluster: Cluster) -> None:
+def test_celery_inspect_asks_a_worker_beside_us_and_us(cluster: Cluster) -> None:
     daemon = cluster.daemon()
     cluster.celery()
-    assert "pong" in celery(cluster.url, "inspect", "ping", "-d", f"celery@{os.uname().nodename}")
+    nodes = [f"{name}@{os.uname().nodename}" for name in ("celery", "main")]
+    shown = celery(cluster.url, "inspect", "ping", "-t", "20", "-d", ",".join(nodes))
+    assert all(f"{node}: OK\n        pong" in shown for node in nodes), shown
     with stock_client(cluster.url, cluster.url) as app:
         [queues] = app.control.inspect([f"celery@{os.uname().nodename}"]).active_queues().values()
         assert [queue["name"] for queue in queues] == ["celery"]

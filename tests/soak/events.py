@@ -18,7 +18,7 @@ import psutil
 
 from tests.support.daemon import Workerd
 from workerd import App
-from workerd.app.result import AsyncResult
+from workerd.app.results.result import AsyncResult
 
 GOOD = "from tests.support.apps.ledger import *  # noqa: F403\nfrom tests.support.apps.ledger import app\n"
 BROKEN = "raise RuntimeError('this code does not import')\n"

@@ -47,6 +47,8 @@ def test_nothing_is_lost_doubled_or_left_whatever_happens(
     with daemon.client() as app:
         soak = Soak(daemon, app, daemon.home / "soakapp.py", rng)
         quiet(soak)
+        # Until then it has a connection more, on which other nodes could answer.
+        eventually(lambda: daemon.logged("mingle: "))
         before = belongings(daemon)
         while time.monotonic() < end:
             busy_until = time.monotonic() + BUSY

@@ -23,6 +23,10 @@ class FakeClock:
         self._now += seconds
         self._wall += seconds
 
+    def jump(self, seconds: float) -> None:
+        """Somebody puts the wall clock by so much."""
+        self._wall += seconds
+
     def suspend(self, seconds: float) -> None:
         """The machine sleeps for so long."""
         self._suspended += seconds

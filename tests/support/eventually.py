@@ -24,7 +24,7 @@ def eventually(fact: Callable[[], T], within: float = 20.0, every: float = 0.02)
                 return value
             last = value
         except AssertionError as exc:
-            last = exc
+            last = exc.with_traceback(None)  # else a cycle of frames keeps alive what fact saw
         if time.monotonic() >= deadline:
             name = getattr(fact, "__qualname__", repr(fact))
             raise AssertionError(f"{name} was not true within {within:g} s; the last value was {last!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -11,6 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.eventually import eventually
+
+
+def program(name: str, package: str) -> str:
+    """Where it is.  RuntimeError that says what to install when it is nowhere."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/sbin")
+    if path is None:
+        raise RuntimeError(f"{name} is not installed; type: apt-get install {package}")
+    return path
 
 
 class Server(ABC):

@@ -4,7 +4,9 @@ What a fenced block is for stands behind its language:
 
 - ``file=NAME``: write it to that file;
 - ``run``: a shell runs it and must succeed;
-- ``background``: a second terminal, left running; it must have ended well when the document ends;
+- ``background``: a daemon in a second terminal, left running; it must have ended well when the document ends;
+- ``beside``: another program in a terminal of its own, ended with the document;
+- ``from=NAME``: a part of that file of this repository, as it is;
 - ``output``: what the ``run`` before it printed, line by line; ``…`` stands for anything.
 
 Blocks without such a word are only shown.
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from tests.support.eventually import eventually
 
+REPOSITORY = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```\w+ +(?P<role>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -47,6 +50,7 @@ class Reader:
     patience: float = 60.0
     _printed: str = ""
     _background: list[subprocess.Popen[str]] = field(default_factory=list)
+    _beside: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def follow(self, document: Path) -> None:
         """Do what every marked block says; AssertionError for the first that fails."""
@@ -56,7 +60,7 @@ class Reader:
             for process in self._background:
                 assert process.wait(self.patience) == 0, f"ended badly:\n{self._log()}"
         finally:
-            for process in self._background:
+            for process in self._background + self._beside:
                 process.kill()
                 process.wait(self.patience)
 
@@ -65,10 +69,14 @@ class Reader:
         match verb:
             case "file":
                 (self.home / name).write_text(snippet.text)
+            case "from":
+                assert snippet.text in (REPOSITORY / name).read_text(), f"{name} has no:\n{snippet.text}"
             case "run":
                 self._run(snippet.text)
             case "background":
-                self._start(snippet.text)
+                self._await(self._start(snippet.text, self._background), snippet.text)
+            case "beside":
+                self._start(snippet.text, self._beside)
             case "output":
                 self._compare(snippet.text)
             case _:
@@ -89,14 +97,16 @@ class Reader:
         assert done.returncode == 0, told
         self._printed = done.stdout
 
-    def _start(self, text: str) -> None:
+    def _start(self, text: str, among: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
         with (self.home / "background.log").open("a") as log:
             argv = ["/bin/sh", "-euc", f"exec {text}"]
             process = subprocess.Popen(
                 argv, cwd=self.home, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True
             )
-        self._background.append(process)
+        among.append(process)
+        return process
 
+    def _await(self, process: subprocess.Popen[str], text: str) -> None:
         def up() -> bool:
             if process.poll() is not None:
                 raise RuntimeError(f"{text}ended with {process.returncode}:\n{self._log()}")

@@ -27,7 +27,9 @@ def listed(daemon: Workerd) -> list[Mapping[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("broker", ["embedded", "rabbitmq"], indirect=True)
+@pytest.mark.parametrize(
+    "broker", [pytest.param("embedded", marks=pytest.mark.long), "rabbitmq"], indirect=True
+)
 def test_a_poison_message_is_found_mended_and_sent_anew(start: Start, broker: dict[str, str]) -> None:
     daemon = start(**broker)
     mark = daemon.home / "mended"

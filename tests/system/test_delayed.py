@@ -45,7 +45,7 @@ def test_late_tasks_outlive_daemon_and_broker_and_run_once(
         server.stop() if kind == "rabbit" else server.kill()
         server.start()
         daemon.start(env=HORIZON)
-        eventually(lambda: len(daemon.ran()) == 21, within=60)
+        eventually(lambda: len(daemon.ran()) == 21, within=90)
         eventually(lambda: daemon.status()["tasks"]["parked"] == 0)
     assert set(daemon.ran("start").values()) == {1}
 

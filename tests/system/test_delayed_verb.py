@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_on_redis_it_lists_what_waits_and_sends_it_to_its_queues(
         assert delayed(daemon, "flush") == "nothing waits\n"
         assert not client.exists("workerd:delayed")
         assert {*client.lrange("celery", 0, -1), *client.lrange("mail\x06\x166", 0, -1)} == raws
+
+
+def test_of_several_brokers_it_tells_which_was_asked(make: Callable[..., Workerd], redis_url: str) -> None:
+    urls = f"redis://127.0.0.1:1/0;{redis_url}"
+    done = make().run("delayed", "list", env={"WORKERD_BROKER": urls})
+    assert (done.returncode, done.stdout) == (0, "nothing waits\n")
+    assert done.stderr == f"at {redis_url}, the first that can be reached:\n"
 
 
 def originals(client: redis.Redis) -> set[bytes]:

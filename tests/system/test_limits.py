@@ -71,18 +71,18 @@ def test_the_hard_limit_holds_while_the_broker_is_away_and_over_a_reload(
 ) -> None:
     daemon = start(broker=redis_url, backend=redis_url)
     with daemon.client() as app:
-        app.send_task("ledger.deaf", (1,), time_limit=4)
+        app.send_task("ledger.deaf", (1,), time_limit=8)
         sleeper = held_pid(daemon)
         assert daemon.run("reload").returncode == 0
         assert not gone(sleeper)
         redis_server.stop()
         try:
-            eventually(lambda: gone(sleeper))
+            eventually(lambda: gone(sleeper), within=60)
             assert daemon.status()["link"]["state"] != "up"
         finally:
             redis_server.start()
         eventually(lambda: daemon.status()["link"]["state"] == "up", within=60)
-    assert daemon.logged(r"hard time limit \(4s\)")
+    assert daemon.logged(r"hard time limit \(8s\)")
 
 
 def test_limits_change_while_the_daemon_runs(start: Start) -> None:

@@ -126,7 +126,7 @@ def test_a_password_that_rabbitmq_refuses_is_told_and_tried_again(
     shown = eventually(daemon.degraded)
     assert "does not know this user with this password (ACCESS_REFUSED" in shown
     assert daemon.status()["link"]["state"] != "up"
-    rights = ", ".join(['<<".*">>'] * 3)
+    rights = ", ".join(['<<"^celery$">>'] * 3)
     rabbit_server.ctl(
         "eval",
         'rabbit_auth_backend_internal:add_user(<<"ann">>, <<"another">>, <<"test">>),'
@@ -135,6 +135,10 @@ def test_a_password_that_rabbitmq_refuses_is_told_and_tried_again(
     daemon.wait_ready()
     assert daemon.degraded() == ""
     assert "another" not in daemon.text() + shown
+    # Who may use the task queue and nothing else has tasks, and no part in the cluster.
+    eventually(lambda: daemon.logged("RabbitMQ: cannot listen at main@.*pidbox: .*ACCESS_REFUSED"))
+    assert daemon.logged("RabbitMQ: nothing is told through exchange celeryev: .*ACCESS_REFUSED")
+    assert daemon.status()["link"]["restarts"] == 0
     assert daemon.stop() == 0
 
 

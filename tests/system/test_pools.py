@@ -47,7 +47,9 @@ def test_a_long_task_never_delays_another_pool_and_a_stop_waits_for_both(
         video = pool(daemon, "video")
         assert (video["queues"], video["busy"], video["alive"]) == (["video"], 1, 1)
         assert daemon.status()["tasks"]["reserved"] == 0
-        assert broker_connections(daemon, broker) <= 3
+        # Results have a connection of their own.
+        of_results = broker["backend"] == broker["broker"]
+        assert broker_connections(daemon, broker) <= 3 + of_results
 
         other = daemon.home / "other"
         app.send_task("ledger.hold", (900, str(other)))

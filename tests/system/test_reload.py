@@ -129,14 +129,25 @@ def test_wait_tells_for_which_old_tasks(make: Make, short_dir: Path) -> None:
         assert held.get(timeout=30) == 1
 
 
+BESIDE = """
+from workerd import bootsteps
+
+class Beside(bootsteps.StartStopStep):
+    word = "{word}"
+"""
+
+
 def test_what_needs_a_restart_is_said(make: Make, short_dir: Path) -> None:
-    daemon = make(app=write(short_dir, 1, more=STEP.format(word="one"))).start(size="1")
+    (short_dir / "beside.py").write_text(BESIDE.format(word="one"))
+    env = {"WORKERD_STEPS__CONSUMER": "beside:Beside"}
+    daemon = make(app=write(short_dir, 1, more=STEP.format(word="one"))).start(size="1", env=env)
     same = daemon.run("reload")
     assert "restart" not in same.stdout
     write(short_dir, 2, more=STEP.format(word="two") + "\napp.conf.task_default_queue = 'else'\n")
+    (short_dir / "beside.py").write_text(BESIDE.format(word="two"))
     done = daemon.run("reload")
     assert done.returncode == 0
-    names = "setting queues, worker step versions.Greeter"
+    names = "consumer step beside.Beside, setting queues, worker step versions.Greeter"
     assert f"; in force only after `workerd restart`: {names}\n" in done.stdout
     assert daemon.logged(f"in force only after a restart: {names}")
     assert not daemon.logged("hello two")

@@ -32,8 +32,13 @@ def keys(found: dict[str, Any], prefix: str = "") -> Iterator[str]:
 def test_every_key_of_the_status_has_its_row_in_the_reference(start: Start) -> None:
     text = (REPOSITORY / "docs/reference/status.md").read_text().partition("\n## Keys\n")[2]
     of_daemon, _, of_pools = text.partition("\nEach entry of `pools`:\n")
-    daemon = start(size="1-2", words=("--memory-budget", "64GB"))
-    status = eventually(lambda: (found := daemon.status())["memory"] and found)
+    daemon = start(size="1-2", words=("--memory-budget", "64GB", "--beat"))
+
+    def complete() -> dict[str, Any] | None:
+        found = daemon.status()
+        return found if found["memory"] and "leads" in (found["beat"] or ()) else None
+
+    status = eventually(complete, within=60)
     [pool] = status.pop("pools")
 
     assert documented(of_daemon) == list(keys(status))

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 
@@ -18,6 +20,7 @@ BROKEN = "raise RuntimeError('this code does not import')\n"
 GOOD = "from tests.support.apps.ledger import *  # noqa: F403\nfrom tests.support.apps.ledger import app\n"
 
 
+@pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.long)], indirect=True)
 def test_every_task_runs_and_none_twice(start: Start, broker: dict[str, str], short_dir: Path) -> None:
     home = short_dir / "d"
     home.mkdir()
@@ -28,7 +31,7 @@ def test_every_task_runs_and_none_twice(start: Start, broker: dict[str, str], sh
     with daemon.client() as app:
         for n in range(TASKS):
             held = n in HELD
-            args = (n, str(gate) if held else 0.002)
+            args = (n, str(gate) if held else 0.006)
             app.send_task("ledger.hold" if held else "ledger.run", args, ignore_result=True)
 
     assert daemon.run("scale", "6").returncode == 0

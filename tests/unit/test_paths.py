@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from workerd import paths
+from workerd.config import config_root
 from workerd.errors import ConfigError, PermissionDeniedError
 
 VARIABLES = (
@@ -138,3 +139,34 @@ def test_a_directory_that_no_url_can_carry_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WORKERD_STATE_DIR", f"/tmp/a{odd}b")
     with pytest.raises(ConfigError, match="which a broker URL cannot carry"):
         paths.embedded_url()
+
+
+def test_who_has_no_home_is_told_to_say_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "WORKERD_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(ConfigError, match="uid 54321 has no home directory; set WORKERD_STATE_DIR"):
+        paths.state_root()
+    monkeypatch.setenv("WORKERD_STATE_DIR", "/s")
+    assert paths.state_root() == Path("/s")
+    assert config_root() == Path("/etc/workerd")
+
+
+def test_a_directory_of_the_daemons_own_is_made_for_it_and_its_group(tmp_path: Path) -> None:
+    path = paths.own_dir(tmp_path / "main")
+    path.chmod(0o770)  # as a cluster's volumes have it
+    assert paths.own_dir(path).stat().st_mode & 0o777 == 0o770
+
+
+def test_one_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PermissionDeniedError, match=f"everybody may write to .*; type: chmod o-w {tmp_path}"):
+        paths.own_dir(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give directories away")
+def test_one_of_a_stranger_is_refused_also_for_root(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, -1)
+    with pytest.raises(PermissionDeniedError, match="belongs to user 65534; run as that user, give it"):
+        paths.own_dir(tmp_path)

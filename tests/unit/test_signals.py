@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workerd import signals
 from workerd.signals import Signal
 
 
@@ -105,9 +106,70 @@ def test_receivers_are_held_weakly_unless_told_otherwise(signal: Signal) -> None
     assert [answer for _, answer in signal.send(None)] == ["here"]
 
 
+def test_a_receiver_that_is_gone_is_not_taken_for_one_that_has_its_place_in_memory(signal: Signal) -> None:
+    def make(name: str) -> Any:
+        def receive(**words: Any) -> str:
+            return name
+
+        return receive
+
+    for _ in range(20):
+        signal.connect(make("gone"))
+    last = signal.connect(make("here"))
+    assert signal.send(None) == [(last, "here")]
+
+
 def test_a_receiver_must_take_what_later_versions_add(signal: Signal) -> None:
     def narrow(sender: Any) -> None: ...
 
     with pytest.raises(ValueError, match=r"cannot receive task_done: it must take \*\*words"):
         signal.connect(narrow)
     assert repr(signal) == "<Signal: task_done providing_args={'result'}>"
+
+
+def test_a_receiver_with_retry_is_tried_again_and_held(
+    signal: Signal, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[int] = []
+
+    def connect(fails: int) -> None:
+        @signal.connect(retry=True, dispatch_uid=str(fails))
+        def flaky(**words: Any) -> str:
+            tries.append(fails)
+            if tries.count(fails) <= fails:
+                raise OSError("busy")
+            return f"tried {tries.count(fails)}"
+
+    connect(2), connect(9)
+    gc.collect()
+    (_, first), (_, second) = signal.send(None)
+    assert first == "tried 3" and isinstance(second, OSError)
+    assert tries == [2, 2, 2, 9, 9, 9]
+    assert caplog.text.count("raised OSError('busy'); trying again\n") == 4
+
+
+def test_a_signal_is_heard_while_anybody_is_connected_for_any_sender(signal: Signal) -> None:
+    def receive(**words: Any) -> None: ...
+
+    assert not signal.heard
+    signal.connect(receive, sender="a")
+    assert signal.heard and not signal.has_listeners("b")
+    signal.disconnect(receive, sender="a")
+    assert not signal.heard
+
+
+def test_there_is_every_signal_of_celery_but_those_of_pools_that_are_not_here() -> None:
+    from celery import signals as celerys
+
+    missing = {
+        name
+        for name, theirs in vars(celerys).items()
+        if isinstance(theirs, celerys.Signal)
+        and not (hasattr(signals, name) and theirs.providing_args <= {*getattr(signals, name).says})
+    }
+    assert missing == {
+        f"eventlet_pool_{moment}" for moment in ("started", "preshutdown", "postshutdown", "apply")
+    }
+    own = {name for name, ours in vars(signals).items() if isinstance(ours, Signal)}
+    assert own == {*signals.__all__} - {"Signal"}
+    assert all(getattr(signals, name).name == name for name in own)

@@ -22,8 +22,8 @@ from workerd.worker.broker import Broker, needs_embedded
 from workerd.worker.embedded import binary, private_dir
 from workerd.worker.embedded.backoff import Backoff
 from workerd.worker.embedded.link import answers
-from workerd.worker.inbox import Inbox, StopRequested
 from workerd.worker.life.stop_time import StopTime
+from workerd.worker.loop.inbox import Inbox, StopRequested
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_rabbitmq_drops_its_clients(rabbit_server: RabbitServer) -> None:
     connection.collect()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("rabbit_url")
 def test_rabbitmq_keeps_a_durable_queue_over_a_kill(rabbit_server: RabbitServer) -> None:
     address = f"127.0.0.1:{rabbit_server.port}"

@@ -51,6 +51,16 @@ def hold(number: int, gate: str) -> int:
     return number
 
 
+@app.task(name="ledger.abortable", bind=True)
+def abortable(self: Any, number: int) -> int:
+    """Runs until its result is marked as aborted, as ``AbortableAsyncResult.abort`` of Celery does."""
+    note("start", number)
+    while app.AsyncResult(self.request.id).state != "ABORTED":
+        time.sleep(0.02)
+    note("end", number)
+    return number
+
+
 @app.task(name="ledger.gorge")
 def gorge(number: int, mb: int) -> None:
     """Takes so much and keeps it until it is killed."""
@@ -90,9 +100,12 @@ def deaf(number: int, gate: str = "") -> int:
     note("start", number)
     sleeper = subprocess.Popen(["sleep", "60"])
     note("pid", sleeper.pid)
-    while not (gate and Path(gate).exists()):
-        with contextlib.suppress(BaseException):
-            time.sleep(0.05)
+    waits = True
+    while waits:
+        with contextlib.suppress(BaseException):  # around the look at the gate too
+            while not (gate and Path(gate).exists()):
+                time.sleep(0.05)
+            waits = False
     sleeper.kill()
     sleeper.wait()
     note("end", number)
@@ -112,6 +125,12 @@ def pid() -> int:
 @app.task(name="ledger.boom")
 def boom(text: str) -> None:
     raise ValueError(text)
+
+
+@app.task(name="ledger.tell", bind=True)
+def tell(self: Any, what: str) -> None:
+    """Sends an event of its own."""
+    self.send_event(f"task-{what}", percent=50)
 
 
 @app.task(name="ledger.flaky", bind=True, max_retries=3)
@@ -193,3 +212,15 @@ def stubborn(number: int, gate: str) -> int:
         with contextlib.suppress(BaseException):
             time.sleep(0.02)
     return number
+
+
+@app.task(name="shared.sum")
+def shared_sum(numbers: list[int]) -> int:
+    """As the task of this name in a Celery worker."""
+    return sum(numbers)
+
+
+@app.task(name="ledger.spawn")
+def spawn(number: int) -> str:
+    """The id of a call that it has sent."""
+    return str(run.delay(number).id)

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.support.eventually import eventually
 from tests.support.leaks import gone
 
 
@@ -33,6 +33,8 @@ def demo(short_dir: Path, *words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell lets what it runs in the background ignore this, and so all that is started there.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
     )
 
 
@@ -49,19 +51,24 @@ def test_it_checks_every_file_and_leaves_nothing(short_dir: Path, files: Path) -
     assert list((short_dir / "t").iterdir()) == []
 
 
-def test_an_interrupt_stops_its_daemon_and_leaves_nothing(short_dir: Path) -> None:
-    process = demo(short_dir)
+def test_an_interrupt_stops_its_daemon_and_leaves_nothing(short_dir: Path, files: Path) -> None:
+    # Holes, which take some seconds to be read: it must not be ready before it is interrupted.
+    with (files / "large").open("wb") as large:
+        large.truncate(6 << 30)
+    process = demo(short_dir, str(files))
     try:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
         assert next(line for line in lines if line.startswith("daemon: pid"))
         family = psutil.Process(process.pid).children(recursive=True)
-        assert eventually(lambda: len(family) >= 3)
+        assert len(family) >= 3
 
         process.send_signal(signal.SIGINT)
 
         process.communicate(timeout=100)
-        assert process.returncode == 130
+        # 130 to a shell both times: Python ends by the signal itself where that came within an exec of text,
+        # as modules have that are imported then (namedtuples), whoever has caught the KeyboardInterrupt.
+        assert process.returncode in (130, -signal.SIGINT)
         assert [one for one in family if not gone(one)] == []
         assert list((short_dir / "t").iterdir()) == []
     finally:

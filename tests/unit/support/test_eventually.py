@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from tests.support.eventually import eventually
@@ -30,6 +32,24 @@ def test_giving_up_tells_the_last_value() -> None:
 def test_another_error_of_the_fact_goes_up_at_once() -> None:
     with pytest.raises(ZeroDivisionError):
         eventually(lambda: 1 // 0)
+
+
+def test_what_a_fact_saw_before_it_was_true_is_not_kept_alive() -> None:
+    class Seen:
+        pass
+
+    def wait(seen: Seen) -> weakref.ref[Seen]:
+        values = iter([False, True])
+
+        def fact() -> bool:
+            assert next(values), seen
+            return True
+
+        eventually(fact, every=0.0)
+        return weakref.ref(seen)
+
+    left = wait(Seen())
+    assert left() is None
 
 
 def never() -> list[int]:

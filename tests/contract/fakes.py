@@ -77,3 +77,11 @@ def asks(name: str) -> Callable[[Any], None]:
         getattr(parent.blueprint, name)(parent)
 
     return react
+
+
+def abc(parent: Parent, **reactions: dict[str, Callable[[Any], Any]]) -> Blueprint:
+    """A blueprint of A, B and C; ``b={"start": f}`` makes B react."""
+    labels = "ABC"
+    return made(
+        *(recorder(label, reactions=reactions.get(label.lower(), {})) for label in labels), parent=parent
+    )

@@ -19,6 +19,7 @@ from workerd import App, bootsteps
 from workerd.bootsteps import Blueprint, State
 from workerd.bootsteps.steps import alias_of
 from workerd.errors import WorkerdError
+from workerd.testing.stress import turn
 from workerd.worker.consumer.consumer import STEPS as CONSUMER_STEPS
 from workerd.worker.controller import STEPS as WORKER_STEPS
 from workerd_pool import PoolError
@@ -78,13 +79,6 @@ def aliases(name: str, default: Any) -> list[str]:
     return [
         alias_of(cls) for cls in Blueprint(name=name, default_steps=default, steps=app.steps[name]).plan()
     ]
-
-
-def turn(hub: Any, times: int = 3) -> None:
-    for _ in range(times):
-        alarm = hub.call_later(0.005, int)
-        hub.turn()
-        alarm.cancel()
 
 
 def stress(step: Any, parent: Any, hub: Any, rng: random.Random) -> None:

@@ -1,21 +1,15 @@
-"""The step classes: names, options, inclusion, delegation, custom consumers."""
+"""The step classes: names, options, inclusion, delegation."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.bootsteps_fakes import Parent, made, plain, recorder
+from tests.contract.fakes import Parent, made, plain, recorder
 from workerd import bootstep, bootsteps
-from workerd.bootsteps import Blueprint, ConsumerStep, StartStopStep, Step, StepSet
+from workerd.bootsteps import Blueprint, StartStopStep, Step, StepSet
 from workerd.bootsteps.steps import import_attr
-
-
-@pytest.fixture
-def parent() -> Parent:
-    return Parent()
 
 
 class Managed:
@@ -276,93 +270,3 @@ def test_instantiate_calls_what_a_string_names(parent: Parent, path: str) -> Non
 def test_import_attr_names_what_is_missing() -> None:
     with pytest.raises(ImportError, match="'collections' has no 'Nothing'"):
         import_attr("collections:Nothing")
-
-
-class FakeChannel:
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class FakeConsumer:
-    def __init__(self, channel: FakeChannel, gone: bool = False) -> None:
-        self.channel, self.gone, self.calls = channel, gone, list[str]()
-
-    def consume(self) -> None:
-        self.calls.append("consume")
-
-    def cancel(self) -> None:
-        self.calls.append("cancel")
-        if self.gone:
-            raise ConnectionResetError("gone")
-
-
-class Custom(ConsumerStep):
-    requires = ()
-
-    def get_consumers(self, channel: Any) -> Any:
-        self.mine = [FakeConsumer(channel), FakeConsumer(channel, gone=True)]
-        return self.mine
-
-
-def consumer_parent() -> Any:
-    connection = SimpleNamespace(channel=FakeChannel, connection_errors=(), channel_errors=())
-    return SimpleNamespace(connection=connection, steps=[], app=None)
-
-
-def test_a_consumer_step_consumes_on_a_new_channel_after_each_start() -> None:
-    c = consumer_parent()
-    step = Custom(c)
-
-    step.start(c)
-    first = step.mine[0]
-    step.stop(c)
-    step.start(c)
-
-    assert first.calls == ["consume", "cancel"]
-    assert step.mine[0].calls == ["consume"]
-    assert step.mine[0].channel is not first.channel
-
-
-def test_a_consumer_step_closes_its_channel_once_though_the_link_is_gone() -> None:
-    c = consumer_parent()
-    step = Custom(c)
-    step.start(c)
-
-    step.stop(c)
-    step.shutdown(c)
-    step.stop(c)
-
-    assert step.mine[1].calls == ["consume", "cancel"]
-    assert step.mine[0].channel.closed == 1
-
-
-def test_a_consumer_step_does_not_cancel_at_shutdown() -> None:
-    c = consumer_parent()
-    step = Custom(c)
-    step.start(c)
-
-    step.shutdown(c)
-
-    assert step.mine[0].calls == ["consume"]
-    assert step.mine[0].channel.closed == 1
-
-
-def test_a_consumer_step_may_have_no_consumers() -> None:
-    class Nobody(ConsumerStep):
-        def get_consumers(self, channel: Any) -> None:
-            return None
-
-    c = consumer_parent()
-    step = Nobody(c)
-    step.start(c)
-    step.stop(c)
-
-
-def test_a_consumer_step_without_get_consumers_says_so() -> None:
-    c = consumer_parent()
-
-    with pytest.raises(NotImplementedError, match="missing get_consumers"):
-        ConsumerStep(c).start(c)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.bootsteps_fakes import Parent, made, plain, recorder
+from tests.contract.fakes import Parent, made, plain, recorder
 from workerd.bootsteps import Blueprint, Step
 from workerd.errors import ConfigError, StepError
 
@@ -21,11 +21,6 @@ class Elsewhere(Step):
 
 class NotAStep:
     pass
-
-
-@pytest.fixture
-def parent() -> Parent:
-    return Parent()
 
 
 def order(blueprint: Blueprint) -> list[str]:

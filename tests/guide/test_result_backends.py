@@ -1,0 +1,13 @@
+"""A result backend of an installed package: the one in examples/, installed as its reader would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("installing")
+def test_the_chapter(follow: Callable[[str], None]) -> None:
+    follow("result-backends.md")

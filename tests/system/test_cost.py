@@ -1,0 +1,75 @@
+"""What a message costs the supervisor, counted and not timed: calls of Python functions, and system calls.
+
+The daemon is a real one with all that is on by default.  A budget is about a seventh above what was counted
+when it was set.  Where a change makes messages cheaper, lower it, so that the next one cannot undo that.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.apps.counted import AFTER, WARM, WINDOW
+from tests.support.eventually import eventually
+from tests.system.conftest import Start
+from workerd import App
+
+KERNEL = ("'_socket.socket'", "'select.epoll'", "posix.", "'_io.FileIO'")
+"""Built-in functions of these make one system call for each call; strace counts the same."""
+
+NO_KERNEL = ("'fileno'", "'gettimeout'", "'settimeout'", "posix.fspath")
+
+
+def is_python(name: str) -> bool:
+    return not name.startswith("<")
+
+
+def is_system_call(name: str) -> bool:
+    return (
+        name.startswith("<")
+        and any(map(name.__contains__, KERNEL))
+        and not any(map(name.__contains__, NO_KERNEL))
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "calls", "system_calls"),
+    [
+        pytest.param("redis_url", "", 115, 3.5, id="redis"),
+        pytest.param("redis_url", "redis_url", 145, 3.5, id="redis-results"),
+        pytest.param("fresh_rabbit_url", "", 148, 3.5, id="rabbitmq"),
+    ],
+)
+def test_a_message_costs_the_supervisor_no_more_than_its_budget(
+    start: Start,
+    short_dir: Path,
+    request: pytest.FixtureRequest,
+    url: str,
+    backend: str,
+    calls: int,
+    system_calls: float,
+) -> None:
+    broker = request.getfixturevalue(url)
+    found = short_dir / "counted"
+    with App("client", broker=broker) as app:
+        options = {"ignore_result": not backend}
+        numbers = range(WARM + WINDOW + AFTER)
+        app.send_many(("counted.noop", (number,), None, options) for number in numbers)
+    backend = request.getfixturevalue(backend) if backend else ""
+    start(
+        app="tests.support.apps.counted", broker=broker, backend=backend or None, env={"COUNTED": str(found)}
+    )
+    eventually(found.exists, within=60)
+
+    counted = json.loads(found.read_text())
+    each = {name: count / counted["messages"] for name, count in counted["calls"].items()}
+    python = sum(count for name, count in each.items() if is_python(name))
+    system = sum(count for name, count in each.items() if is_system_call(name))
+    most = sorted(each.items(), key=lambda item: -item[1])
+    print("a message:", f"{python:.0f} Python calls, {system:.2f} system calls")
+    print(*(f"{count:8.2f} {name}" for name, count in most if is_python(name)), sep="\n")
+    print(*(f"{count:8.2f} {name}" for name, count in most if is_system_call(name)), sep="\n")
+    assert python <= calls
+    assert system <= system_calls
