@@ -56,7 +56,7 @@ class Results:
         lines = [
             "# Results",
             "",
-            "Written by `make bench`; how it is measured is told in [README.md](README.md).",
+            "Written by `python -m bench.daemon`; how it is measured is told in [README.md](README.md).",
             "",
         ]
         lines += ["A figure is the median of the rounds, with the least and the greatest."]
