@@ -61,6 +61,15 @@ def die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
+def stopped(pid: int) -> bool:
+    """A signal or a debugger holds ``pid``: it takes no step until it is let go.  False where it is gone."""
+    try:
+        # What follows the name, which may have any bytes in it.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] in (b"T", b"t")
+    except OSError:
+        return False
+
+
 def close_from(first: int) -> None:
     """Close every descriptor from ``first`` on, also those above a limit that was lowered since."""
     for fd in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:

@@ -126,14 +126,31 @@ def test_children_that_read_nothing_make_it_unready(watched: Watched) -> None:
         with watched.daemon.client() as client:
             for number in range(4):
                 client.send_task("ledger.run", (100 + number,))
-            eventually(lambda: watched.get("readyz")[0] == 503, within=FLIPS)
-        assert "none of them answers" in watched.get("readyz")[1]
+            eventually(lambda: "none of them answers" in watched.get("readyz")[1], within=FLIPS)
+        assert watched.get("readyz")[0] == 503
         assert watched.get("livez")[0] == 200
     finally:
         for pid in children:
             os.kill(pid, signal.SIGCONT)
     watched.well()
     eventually(lambda: {100, 101, 102, 103} <= set(watched.daemon.ran()), within=30)
+
+
+def test_idle_children_that_are_stopped_make_it_unready_before_a_task_comes(watched: Watched) -> None:
+    watched.well()
+    first, *others = [child["pid"] for child in watched.daemon.children()]
+    try:
+        os.kill(first, signal.SIGSTOP)
+        assert watched.get("readyz")[0] == 200, "the other one runs tasks"
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: "each is stopped" in watched.get("readyz")[1], within=FLIPS)
+        assert watched.get("readyz")[0] == 503
+        assert watched.get("livez")[0] == 200
+    finally:
+        for pid in (first, *others):
+            os.kill(pid, signal.SIGCONT)
+    watched.well()
 
 
 def test_counters_go_on_over_a_reload(watched: Watched) -> None:

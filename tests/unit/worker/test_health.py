@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,8 +23,9 @@ class Worker:
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.state = clock, State.RUNNING
         self.config = SimpleNamespace(boot_timeout=BOOT)
+        child = SimpleNamespace(pid=os.getpid(), state="IDLE")
         self.pool = SimpleNamespace(
-            wanted=2, alive=2, degraded=None, without_code=False, children=lambda: [1, 2]
+            wanted=2, alive=2, degraded=None, without_code=False, children=lambda: [child, child]
         )
         self.pools = {"default": self.pool}
         self.link = SimpleNamespace(state=LinkState.UP, reason="")
@@ -81,7 +83,7 @@ def test_a_pool_that_starts_no_child_does_not_get_on(worker: Worker, clock: Fake
         "ready": False,
         "reasons": ["pool default has no child and starts none"],
     }
-    worker.pool.alive, worker.pool.children = 1, lambda: [1]
+    worker.pool.alive, worker.pool.children = 1, lambda: [SimpleNamespace(pid=os.getpid(), state="IDLE")]
     assert worker.health["live"]
     # It is counted anew.
     worker.pool.alive, worker.pool.children = 0, list

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workerd.worker.consumer.link import LinkState
 from workerd.worker.life.lifecycle import State
+from workerd_pool.linux import stopped
 
 if TYPE_CHECKING:
     from workerd.worker.controller import WorkController
@@ -34,6 +35,9 @@ def _unready(worker: WorkController) -> list[str]:
         if pool.wanted and not pool.alive:
             why = pool.degraded or ("they are being started" if not _silent(pool) else "none of them answers")
             reasons.append(f"pool {name} has no child: {why}")
+        elif pool.wanted and all(stopped(child.pid) for child in pool.children()):
+            # Without work nobody else would notice.
+            reasons.append(f"pool {name} has no child that runs: each is stopped by a signal or a debugger")
     return reasons
 
 
