@@ -19,6 +19,7 @@ DOCUMENTS = [
     "docs/how-to/send-many.md",
     "docs/how-to/periodic-tasks.md",
     "docs/how-to/canvas.md",
+    "docs/how-to/purge.md",
     "docs/how-to/stop.md",
     "docs/how-to/systemd.md",
     "docs/how-to/detach.md",

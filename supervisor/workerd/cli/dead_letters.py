@@ -11,10 +11,10 @@ from typing import Any
 
 from workerd.cli.clientapp import client_app
 from workerd.cli.common import Common
+from workerd.cli.known_queues import known_queues
 from workerd.cli.reaching import embedded, opened
-from workerd.cli.settings import layers_of
 from workerd.cli.table import span
-from workerd.errors import UnavailableError, UsageError, WorkerdError
+from workerd.errors import UsageError, WorkerdError
 from workerd.protocol.incoming import open_payload
 from workerd.protocol.lenient import printable
 from workerd.source.dead_queues import DeadLetter, DeadQueues, open_dead_queues
@@ -81,20 +81,10 @@ def room_of(common: Common, queue: str | None) -> Iterator[Room]:
             if queue:
                 queues = [queue.removesuffix(".dead")]
             else:
-                pools = layers_of(common).config().all_pools().values()
-                known = {name for pool in pools for name in pool.queues} | served(common) | found.names()
-                queues = sorted(known | {app.conf.task_default_queue})
+                queues = sorted(known_queues(common) | found.names() | {app.conf.task_default_queue})
             yield Room(found, queues)
         finally:
             found.close()
-
-
-def served(common: Common) -> set[str]:
-    """The queues that the daemon of this name consumes; none when it does not run."""
-    try:
-        return set(common.client().call("status", patience=1.0).get("queues") or ())
-    except UnavailableError:
-        return set()
 
 
 def lines(letters: Sequence[DeadLetter]) -> Iterator[str]:

@@ -34,6 +34,7 @@ VERBS = {
     "beat": "Send periodic tasks, list them and let them rest.",
     "dead": "Look into what was put aside, and send it anew.",
     "delayed": "Look into what waits in the broker for its time.",
+    "purge": "Delete what waits in queues.",
     "config": "Print the settings, and where each comes from.",
     "check": "Check settings, app, steps, broker and paths.",
     "graph": "Draw a daemon's steps, and which start after which.",

@@ -18,6 +18,7 @@ from kombu import entity
 
 from workerd.app.remote.inspect import Inspect
 from workerd.app.remote.reply_box import Answers, ReplyBox, Whom
+from workerd.app.remote.waiting import shared_queues, waiting_messages
 from workerd.protocol.outgoing import origin
 from workerd.protocol.serial import dump
 from workerd.protocol.signing import HEADER, signature
@@ -153,6 +154,13 @@ class RemoteControl:
     def cancel_consumer(self, queue: str, **whom: Unpack[Whom]) -> Answers | None:
         """Consume ``queue`` no more."""
         return self.broadcast("cancel_consumer", {"queue": queue}, **whom)
+
+    def purge(self) -> int:
+        """Delete what waits in the app's queues, for good; how many messages.  No node is asked."""
+        with waiting_messages(self._app) as waiting:
+            return sum(waiting.purge(sorted(shared_queues(self._app))).values())
+
+    discard_all = purge
 
     # -- nodes -----------------------------------------------------------------------------------
 
