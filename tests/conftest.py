@@ -28,6 +28,7 @@ from tests.support.snippets import Reader
 LEAKS = pytest.StashKey[LeakCheck]()
 SEED = pytest.StashKey[int]()
 LEFT = pytest.StashKey[list[str]]()
+SHARED = pytest.StashKey[list[RedisServer | RabbitServer]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     seed = os.environ.setdefault("TEST_SEED", str(random.SystemRandom().randrange(2**32)))
     config.stash[SEED] = int(seed)
     config.stash[LEFT] = []
+    config.stash[SHARED] = []
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(SharedRun(config))
 
@@ -164,18 +166,31 @@ def short_dir() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def empty_brokers(request: pytest.FixtureRequest) -> None:
+    """No file finds what another has left in the brokers that all share: a task that waits for ever, say."""
+    for server in request.config.stash[SHARED]:
+        server.empty()
+
+
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
+    request.config.stash[SHARED].append(server)
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+def rabbit_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RabbitServer]:
     server = RabbitServer(tmp_path_factory.mktemp("rabbit"))
     server.start()
+    request.config.stash[SHARED].append(server)
     yield server
     server.stop()
 
@@ -183,18 +198,14 @@ def rabbit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitSe
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     """The session's Redis server, emptied, and started again if a test left it down."""
-    if not redis_server.running:
-        redis_server.start()
-    with redis_server.client() as client:
-        client.flushall()
+    redis_server.empty()
     return redis_server.url
 
 
 @pytest.fixture
 def rabbit_url(rabbit_server: RabbitServer) -> str:
     """The session's RabbitMQ node, started again if a test left it down; its queues stay."""
-    if not rabbit_server.running:
-        rabbit_server.start()
+    rabbit_server.start_if_down()
     return rabbit_server.url
 
 

@@ -27,8 +27,7 @@ def server(request: pytest.FixtureRequest, redis_url: str) -> Iterator[RedisServ
                 channel.queue_delete(queue)
         server.sync()  # a kill must not bring it back
     yield server
-    if not server.running:
-        server.start()
+    server.start_if_down()
     if request.param == "redis":
         durable(server, "everysec")
 

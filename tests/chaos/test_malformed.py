@@ -64,6 +64,14 @@ def publish(bed: Bed, messages: Sequence[Bad]) -> None:
                 channel.basic_publish_confirm(bad.as_content(), "", QUEUE)
 
 
+def shown(headers: Any) -> str:
+    """All of them; of what is nested beyond the limit that Python has in C (3.12) only that."""
+    try:
+        return repr(headers)
+    except RecursionError:
+        return "too deep"
+
+
 Letters = dict[Any, tuple[str, str, str]]
 """Reason, queue and node, by the message; all of it, so that one which was changed on its way is missed."""
 
@@ -81,7 +89,7 @@ def dead_letters(bed: Bed) -> Letters:
             letter = letter_of(got.headers, "?")
             whole = unwrapped(got)
             body, headers = whole.body or b"", without_marks(whole.headers)
-            key: Any = (body, whole.properties.get("message_id"), repr(headers))
+            key: Any = (body, whole.properties.get("message_id"), shown(headers))
             if UNREAD in headers:
                 kept = headers[UNREAD]  # text to who reads it, if it happens to be UTF-8
                 key = (body, kept.encode("utf-8", "surrogatepass") if isinstance(kept, str) else kept)
@@ -97,7 +105,7 @@ def fate(bed: Bed, bad: Bad, letters: Letters) -> str:
         with deep():
             # As it came, or, where nobody can read them, its properties as they came.
             unread = bad.as_content()._serialize_properties()[:MOST_KEPT]
-            keys = [(bad.body, bad.id, repr(bad.headers)), (bad.body, unread)]
+            keys = [(bad.body, bad.id, shown(bad.headers)), (bad.body, unread)]
     for key in set(keys) & set(letters):
         reason, queue, where = letters[key]
         assert reason and queue == QUEUE and where.startswith("main@"), bad.kind

@@ -14,9 +14,12 @@ from kombu import Connection
 
 from tests.support.ports import free_port
 from tests.support.server import Server, program
+from workerd.source.amqp.topology import DELAY_QUEUES
 
 # Debian's wrapper on PATH insists on the system user; the package's own scripts do not.
 RABBIT_BIN = Path("/usr/lib/rabbitmq/bin")
+
+USED_BY_MANY = ("celery", "celery.dead", "video", "late", "mail", *DELAY_QUEUES)
 
 
 class RedisServer(Server):
@@ -40,6 +43,12 @@ class RedisServer(Server):
     def client(self) -> redis.Redis:
         """A synchronous client; close it (``with server.client() as client``)."""
         return redis.Redis("127.0.0.1", self.port, socket_timeout=5.0)
+
+    def empty(self) -> None:
+        """Nothing is in it, and it is up."""
+        self.start_if_down()
+        with self.client() as client:
+            client.flushall()
 
     def drop_clients(self) -> None:
         with self.client() as client:
@@ -85,6 +94,13 @@ class RabbitServer(Server):
             return int((self.home / "pid").read_text())
         except (FileNotFoundError, ValueError):  # not there, or not written yet
             return None
+
+    def empty(self) -> None:
+        """The queues that several tests use are gone, and it is up."""
+        self.start_if_down()
+        with Connection(self.url) as connection, connection.channel() as channel:
+            for queue in USED_BY_MANY:
+                channel.queue_delete(queue)
 
     def drop_clients(self) -> None:
         self.ctl(
@@ -182,15 +198,9 @@ def empty_broker(request: pytest.FixtureRequest) -> tuple[str, str]:
     Results are on Redis.  A server that is not needed is not started.
     """
     redis_server: RedisServer = request.getfixturevalue("redis_server")
-    if not redis_server.running:
-        redis_server.start()
-    with redis_server.client() as client:
-        client.flushall()
+    redis_server.empty()
     if request.param == "redis":
         return redis_server.url, redis_server.url
     rabbit_server: RabbitServer = request.getfixturevalue("rabbit_server")
-    if not rabbit_server.running:
-        rabbit_server.start()
-    with Connection(rabbit_server.url) as connection, connection.channel() as channel:
-        channel.queue_delete("celery")
+    rabbit_server.empty()
     return rabbit_server.url, redis_server.url

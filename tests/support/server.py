@@ -60,6 +60,11 @@ class Server(ABC):
             self.kill()  # else nobody would
             raise
 
+    def start_if_down(self) -> None:
+        """It may have been left down."""
+        if not self.running:
+            self.start()
+
     def stop(self) -> None:
         """An orderly end; nothing happens when it does not run."""
         self._end(signal.SIGTERM)

@@ -12,7 +12,6 @@ import pytest
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.daemon import Workerd, running
 from tests.support.proxy import Proxy
-from workerd.source.amqp.topology import DELAY_QUEUES
 
 Start = Callable[..., Workerd]
 Make = Callable[..., Workerd]
@@ -61,14 +60,10 @@ def broker(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-def fresh_rabbit_url(rabbit_url: str, rabbit_server: Any) -> str:
+def fresh_rabbit_url(rabbit_server: RabbitServer) -> str:
     """RabbitMQ with the queues of the tests emptied."""
-    from kombu import Connection
-
-    with Connection(rabbit_url) as connection, connection.channel() as channel:
-        for queue in ("celery", "celery.dead", "video", *DELAY_QUEUES):
-            channel.queue_delete(queue)
-    return rabbit_url
+    rabbit_server.empty()
+    return rabbit_server.url
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
@@ -80,8 +75,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     name = "redis_server" if request.param == "redis" else "rabbit_server"
     server: RedisServer | RabbitServer = request.getfixturevalue(name)
     yield server
-    if not server.running:
-        server.start()
+    server.start_if_down()
 
 
 @pytest.fixture
