@@ -1,4 +1,5 @@
-"""What a message costs the supervisor, counted and not timed: calls of Python functions, and system calls.
+"""What a message costs the supervisor, counted and not timed: calls of Python functions, and system calls;
+and what a daemon without work costs its broker.
 
 The daemon is a real one with all that is on by default.  A budget is about a seventh above what was counted
 when it was set.  Where a change makes messages cheaper, lower it, so that the next one cannot undo that.
@@ -7,11 +8,13 @@ when it was set.  Where a change makes messages cheaper, lower it, so that the n
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.support.apps.counted import AFTER, WARM, WINDOW
+from tests.support.brokers import RedisServer
 from tests.support.eventually import eventually
 from tests.system.conftest import Start
 from workerd import App
@@ -73,3 +76,31 @@ def test_a_message_costs_the_supervisor_no_more_than_its_budget(
     print(*(f"{count:8.2f} {name}" for name, count in most if is_system_call(name)), sep="\n")
     assert python <= calls
     assert system <= system_calls
+
+
+def test_an_idle_daemon_asks_redis_no_more_than_twice_a_second(
+    start: Start, redis_server: RedisServer, redis_url: str
+) -> None:
+    # To greet other nodes it asks more, for the first seconds.
+    start(broker=redis_url, backend=redis_url, env={"WORKERD_CLUSTER__MINGLE": "false"})
+    with redis_server.client() as client:
+        asked = count()
+
+        def reads() -> int:
+            """Of all clients but this one, since the server was started."""
+            return int(client.info("stats")["total_reads_processed"]) - next(asked)
+
+        def looks() -> int:
+            next(asked)
+            return int(client.info("commandstats").get("cmdstat_exists", {}).get("calls", 0))
+
+        def looked(times: int) -> None:
+            eventually(lambda: looks() >= times, within=60)
+
+        looked(looks() + 1)
+        seconds = 7  # of which each has a look, at most
+        before, first = reads(), looks()
+        looked(first + seconds)
+        found = reads() - before
+    print(f"{found} reads for {seconds} looks")
+    assert found <= 2 * seconds

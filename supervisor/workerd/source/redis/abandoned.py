@@ -20,13 +20,13 @@ from typing import Any
 import msgspec
 
 from workerd.clock import Clock
+from workerd.source.redis.chores import Chores
 from workerd.source.redis.envelopes import returning
 from workerd.source.redis.owner import owner_of
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.returns import Returns
 from workerd.source.redis.routing import queues_for
 from workerd.source.redis.scripts import RESTORE
-from workerd.transport.loop import Cancelable, Loop
 
 logger = logging.getLogger(__name__)
 
@@ -73,16 +73,9 @@ class Abandoned:
         self._left_until = 0.0
         self._told: set[str] = set()
         self._looking = False
-        self._timer: Cancelable | None = None
 
-    def start(self, loop: Loop) -> None:
-        self._timer = loop.call_repeatedly(min(self._timeout / 4, SLOWEST), self.look)
-
-    def stop(self) -> None:
-        """May be called twice."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def start(self, chores: Chores) -> None:
+        chores.every(min(self._timeout / 4, SLOWEST), self.look)
 
     def look(self) -> None:
         """Go through all that is too old, page by page."""

@@ -16,9 +16,9 @@ from typing import Any
 from workerd.clock import Clock
 from workerd.source.owner import Owner
 from workerd.source.redis.calls import Calls
+from workerd.source.redis.chores import Chores
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.scripts import CHUNK, RENEW
-from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Word
 
 STAY = 86_400_000
@@ -38,7 +38,6 @@ class InFlight:
         self._calls, self._keys, self._owner = calls, keys, owner
         self._clock, self._on_gone = clock, on_gone
         self._tags: set[str] = set()
-        self._timer: Cancelable | None = None
         self._new = True  # nothing has been renewed over this link
         self._looking = False  # for tags that may have gone
         self.sure_until = -math.inf
@@ -61,14 +60,9 @@ class InFlight:
     def discard(self, tags: Iterable[str]) -> None:
         self._tags.difference_update(tags)
 
-    def start(self, loop: Loop) -> None:
+    def start(self, chores: Chores) -> None:
         self.renew()
-        self._timer = loop.call_repeatedly(self._owner.lease / 3, self.renew)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        chores.every(self._owner.lease / 3, self.renew)
 
     def renew(self) -> None:
         """Push every deadline forward; what others have taken over meanwhile is not made again."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from workerd.clock import Clock
 from workerd.source.owner import Owner
 from workerd.source.redis.abandoned import Abandoned
+from workerd.source.redis.chores import Chores
 from workerd.source.redis.orphans import Orphans
 from workerd.source.redis.recovery import Recovery
 from workerd.source.redis.returns import Returns
 from workerd.source.redis.watch import Watch
-from workerd.transport.loop import Loop
 
 
 class Others:
@@ -22,14 +22,9 @@ class Others:
         self.watch = Watch(recovery.calls, recovery.keys, owner, clock, self.orphans.inherit)
         self.abandoned = Abandoned(recovery, returns, clock, visibility)
 
-    def start(self, loop: Loop) -> None:
-        self.watch.start(loop)
-        self.abandoned.start(loop)
-
-    def stop(self) -> None:
-        """May be called twice."""
-        self.watch.stop()
-        self.abandoned.stop()
+    def start(self, chores: Chores) -> None:
+        self.watch.start(chores)
+        self.abandoned.start(chores)
 
     def _given_back(self, owner: str, lives: bool) -> None:
         # Should a message of it still be there, its tag names it again.

@@ -4,7 +4,7 @@ One script moves messages from the lists into the in-flight store that kombu's w
 whoever dies, the message is in one of the two.  An idle node is woken by the server (CLIENT TRACKING):
 a look that comes back short is followed by one whose pipeline also asks whether the lists exist, which
 makes the server tell of their next change.  A look each second is the net under that, and
-the only way where the server refuses tracking.
+the only way where the server refuses tracking; what else an idle node asks and says goes out with it.
 
 Units:   seconds.
 Errors:  UnavailableError from ``start``; after that, the loss of the link through ``on_lost`` alone.
@@ -25,6 +25,7 @@ from workerd.source.base import Counted, Delivery, Done
 from workerd.source.owner import Owner
 from workerd.source.redis.backlog import ask_backlog
 from workerd.source.redis.calls import Calls
+from workerd.source.redis.chores import Chores
 from workerd.source.redis.delayed import Delayed
 from workerd.source.redis.envelopes import delivery_of
 from workerd.source.redis.group import Group
@@ -76,6 +77,7 @@ class RedisSource:
         self._loop, self._keys, self._owner = loop, keys, owner
         self._link = RedisLink(loop, address, on_lost=self._lost, on_push=self._pushed)
         calls = self._calls = Calls(self._link)
+        self._chores = Chores(loop, clock)
         self._inflight = InFlight(calls, keys, owner, clock, self._gone)
         self._notes = Notes(calls, keys, owner.name, loop)
         self._settlements = Settlements(calls, keys, loop, self._inflight, self._notes, self._gone)
@@ -121,7 +123,7 @@ class RedisSource:
             for queue in queues:
                 self.add_queue(name, queue)
         self._inflight.add(known)
-        self._inflight.start(self._loop)
+        self._inflight.start(self._chores)
         self._notes.start(known)
         self._delayed.ask()
         self._delayed.flush()
@@ -138,7 +140,7 @@ class RedisSource:
         if self._link.protocol >= 3:
             self._calls.attempt([("CLIENT", "TRACKING", "ON", "NOLOOP")], self._groups.tracked)
         self._recovered = True
-        self._others.start(self._loop)
+        self._others.start(self._chores)
         self._pacer.ask()
 
     def fetch(self, group: str, room: int) -> None:
@@ -230,6 +232,7 @@ class RedisSource:
         with self._link.together():
             scripts = self._settlements.flush() + self._returns.flush()
             self._delayed.flush()
+            self._chores.flush()
             if self._recovered:
                 scripts += self._groups.look()
         return scripts
@@ -282,11 +285,10 @@ class RedisSource:
 
     def _leave(self) -> None:
         self._closed = True
-        self._inflight.stop()
         self._notes.stop()
         self._settlements.stop()
         self._delayed.stop()
-        self._others.stop()
+        self._chores.stop()
         self._pacer.close()
         for timer in self._timers:
             timer.cancel()

@@ -17,11 +17,11 @@ from typing import Any
 from workerd.clock import Clock
 from workerd.source.owner import Owner
 from workerd.source.redis.calls import Calls
+from workerd.source.redis.chores import Chores
 from workerd.source.redis.keys import Keys
 from workerd.source.redis.owner import owner_of
 from workerd.source.redis.scripts import LEASES
 from workerd.source.redis.silences import Silences
-from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.redis import Command
 
 PAGE = 200
@@ -43,17 +43,10 @@ class Watch:
         self._known: set[str] = set()
         self._cursor: str | bytes = "0"
         self._looking = False
-        self._timer: Cancelable | None = None
 
-    def start(self, loop: Loop) -> None:
+    def start(self, chores: Chores) -> None:
         self.look()
-        self._timer = loop.call_repeatedly(self._pace, self.look)
-
-    def stop(self) -> None:
-        """May be called twice."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        chores.every(self._pace, self.look)
 
     def look(self) -> None:
         """See whose lease is missing; those who are not known yet are in the next look."""
