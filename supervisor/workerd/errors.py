@@ -8,7 +8,7 @@ Source: the numbers of ``sysexits.h`` where one fits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -127,3 +127,11 @@ def exit_code(exc: SystemExit) -> int:
     if exc.code is None:
         return 0
     return exc.code if isinstance(exc.code, int) else 1
+
+
+def close_matches(word: str, words: Iterable[str], n: int = 1) -> list[str]:
+    """Those of ``words`` that may have been meant by ``word``, ``n`` at most, the closest first."""
+    # For what is wrong alone: 140 kB in each process, of which hardly one ever comes here.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    return get_close_matches(word, list(words), n=n)

@@ -17,11 +17,23 @@ FILES = {"tomllib", "workerd.config.layer"}
 """Settings are read by whoever has some to read."""
 PACKAGES = {"importlib.metadata", "email", "zipfile"}
 """What installed packages add is looked up where it is asked for; kombu does so at once."""
+UNUSED = {"difflib", "encodings.idna", "stringprep"}
+"""For mistakes, and for international names."""
+STEPS = {"graphlib", "workerd.bootsteps.blueprint", "workerd.bootsteps.life", "workerd.bootsteps.steps"}
+"""Blueprints are the supervisor's."""
 SUPERVISORS = {"workerd.worker", "workerd.delivery", "workerd.source", "workerd.control", "workerd.cli"}
 ALL = (
     "workerd.cli.verbs.start, workerd.worker.run, workerd.source.redis, workerd.broadcast.redis,"
     " workerd.source.amqp, workerd.broadcast.amqp, workerd_pool.template, workerd.app.running.runner"
 )
+REACHING = """
+from contextlib import suppress
+from workerd.errors import UnavailableError
+from workerd.transport.plain import open_plain
+from workerd.transport.address import RedisAddress
+with suppress(UnavailableError):
+    open_plain(RedisAddress(port=1), 1.0)
+"""
 DATACLASSES = """
 import sys
 for name, module in list(sys.modules.items()):
@@ -50,7 +62,7 @@ def printed(code: str) -> set[str]:
         pytest.param("import workerd", HEAVY | BROKERS | {"msgspec", "click", "logging"}, id="the package"),
         pytest.param(
             "from workerd import App; App('proj', broker='redis://h').connection_for_write()",
-            HEAVY | SUPERVISORS | FILES | {"click", "sqlite3", "zoneinfo"},
+            HEAVY | SUPERVISORS | FILES | STEPS | UNUSED | {"click", "sqlite3", "zoneinfo"},
             id="an app",
         ),
         pytest.param(
@@ -68,15 +80,24 @@ def printed(code: str) -> set[str]:
         ),
         pytest.param(
             "import workerd_pool.template, workerd.app.running.runner",
-            HEAVY | PARENTS_SIDE | SUPERVISORS | FILES | {"click", "hiredis", "sqlite3", "zoneinfo"},
+            HEAVY
+            | PARENTS_SIDE
+            | SUPERVISORS
+            | FILES
+            | STEPS
+            | UNUSED
+            | {"click", "hiredis", "sqlite3", "zoneinfo", "sysconfig"},
             id="a template with an app",
         ),
         pytest.param(
             "import workerd.cli.verbs.start, workerd.worker.run, workerd.source.redis, workerd.source.amqp,"
             " workerd.broadcast.redis, workerd.broadcast.amqp",
-            HEAVY | {"tomllib", "workerd.app.running.runner", "workerd_pool.template", "workerd_pool.child"},
+            HEAVY
+            | UNUSED
+            | {"tomllib", "workerd.app.running.runner", "workerd_pool.template", "workerd_pool.child"},
             id="a supervisor",
         ),
+        pytest.param(REACHING, HEAVY | UNUSED, id="a link to Redis"),
     ],
 )
 def test_a_process_loads_nothing_of_what_only_others_need(statement: str, unwanted: set[str]) -> None:

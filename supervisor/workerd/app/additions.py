@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from workerd.bootsteps.stepset import StepSet
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, close_matches
 
 
 class Steps(defaultdict[str, StepSet]):
@@ -21,7 +20,7 @@ class Steps(defaultdict[str, StepSet]):
         super().__init__(StepSet, worker=StepSet(), consumer=StepSet())
 
     def __missing__(self, blueprint: str) -> StepSet:
-        near = get_close_matches(blueprint, self, n=1) or [" or ".join(self)]
+        near = close_matches(blueprint, self, n=1) or [" or ".join(self)]
         raise ConfigError(f"there is no blueprint {blueprint!r} to add steps to", f"did you mean {near[0]}?")
 
     def __copy__(self) -> Any:

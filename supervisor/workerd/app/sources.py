@@ -6,8 +6,8 @@ workerd itself.  An installed package is not watched, one that is installed as e
 
 from __future__ import annotations
 
+import os
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 def own_sources(modules: Iterable[ModuleType] | None = None) -> list[str]:
     """Directories of packages, and files of modules that are in none, sorted."""
-    library = tuple(f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib"))
+    library = tuple(f"{place.resolve()}/" for place in _library())
     found = set()
     for module in list(sys.modules.values()) if modules is None else modules:
         name = getattr(module, "__name__", None)
@@ -34,6 +34,14 @@ def source_of(name: str) -> list[str]:
     """Where the imported module ``name`` lies, installed or not; empty if it has no file."""
     module = sys.modules.get(name)
     return [str(_root(file)) for file in _file(module)] if module is not None else []
+
+
+def _library() -> Iterator[Path]:
+    """The standard library's places."""
+    # sysconfig knows them too, and reads 400 kB of how Python was built to tell.
+    yield (library := Path(os.__file__).parent)
+    for prefix in (sys.exec_prefix, sys.base_exec_prefix):
+        yield Path(prefix, sys.platlibdir, library.name)
 
 
 def _file(module: ModuleType) -> Iterator[Path]:

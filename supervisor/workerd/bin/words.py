@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import click
 
-from workerd.errors import UsageError
+from workerd.errors import UsageError, close_matches
 
 END = "--"
 """What follows this word is no option."""
@@ -45,7 +44,7 @@ def read(
             return dict(context.params)
     except click.NoSuchOption as exc:
         known = {*others, *(flag for option in options for flag in option.opts)}
-        near = get_close_matches(exc.option_name, sorted(known))
+        near = close_matches(exc.option_name, sorted(known), n=3)
         raise _usage(click.NoSuchOption(exc.option_name, possibilities=near), command) from exc
     except click.UsageError as exc:
         raise _usage(exc, command) from exc

@@ -10,7 +10,6 @@ Errors: ConfigError for a name that leads nowhere or is no step; StepError for s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from typing import NoReturn, TypeAlias
@@ -19,7 +18,7 @@ import msgspec
 
 from workerd.bootsteps.steps import Step, alias_of, import_attr
 from workerd.bootsteps.stepset import StepRef
-from workerd.errors import ConfigError, StepError
+from workerd.errors import ConfigError, StepError, close_matches
 
 StepClass: TypeAlias = type[Step]
 Edge: TypeAlias = tuple[StepClass, StepClass]
@@ -142,7 +141,7 @@ class Roster:
 
     def _suggestion(self, word: str) -> str:
         known = {alias_of(cls) for cls in self} | {cls.name for cls in self}
-        near = get_close_matches(word, sorted(known), n=1)
+        near = close_matches(word, sorted(known), n=1)
         if near:
             return f"did you mean {near[0]!r}?"
         return f"known steps: {', '.join(sorted(alias_of(cls) for cls in self))}"

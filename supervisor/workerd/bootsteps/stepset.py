@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from workerd.bootsteps.steps import Step
+if TYPE_CHECKING:
+    from workerd.bootsteps.steps import Step
 
 StepRef: TypeAlias = "type[Step] | str"
 """A step class, or a string that names one: a label, ``module:attr`` or ``module.attr``."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
+
+from workerd.errors import close_matches
 
 
 class VerbGroup(click.Group):
@@ -22,7 +23,7 @@ class VerbGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             verbs = self.list_commands(ctx)
-            near = get_close_matches(args[0], verbs, n=1)
+            near = close_matches(args[0], verbs, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"verbs: {', '.join(verbs)}"
             raise click.UsageError(f"no verb {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +19,7 @@ from workerd.beat.record import State, later
 from workerd.beat.seat import Seat, open_seat
 from workerd.beat.settings import BeatSettings, settings_of
 from workerd.beat.store import Store
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, close_matches
 
 if TYPE_CHECKING:
     from workerd.app import App
@@ -76,7 +75,7 @@ def _settings(app: App, config: Config) -> BeatSettings:
 def _entry(settings: BeatSettings, name: str) -> Entry:
     if name in settings.entries:
         return settings.entries[name]
-    near = get_close_matches(name, settings.entries, n=1)
+    near = close_matches(name, settings.entries, n=1)
     known = ", ".join(settings.entries) or "none"
     raise ConfigError(
         f"there is no periodic task {name!r}", f"did you mean {near[0]!r}?" if near else f"there are: {known}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from workerd.config.parsers import PARSERS
 from workerd.config.periodic import SCHEDULE, parse_schedule
 from workerd.config.places import config_file, project_files, shared_files
 from workerd.config.pools import POOL_KEYS, PREFIX, check_pools, nested, split_key
-from workerd.errors import ConfigError, SettingsError
+from workerd.errors import ConfigError, SettingsError, close_matches
 from workerd.masking import masked, masked_setting
 from workerd.paths import check_name
 
@@ -150,7 +149,7 @@ def _check_known(key: str, full: str, known: Sequence[str], layer: Layer) -> Non
     """``full`` is ``key`` with the pool that it belongs to."""
     if key in known:
         return
-    near = get_close_matches(key.replace("_", "."), known, n=1) or get_close_matches(key, known, n=1)
+    near = close_matches(key.replace("_", "."), known, n=1) or close_matches(key, known, n=1)
     spelt = variable if layer.source == ENVIRONMENT else repr
     prefix = full.removesuffix(key)
     hint = f"did you mean {spelt(prefix + near[0])}?" if near else f"known settings: {', '.join(known)}"

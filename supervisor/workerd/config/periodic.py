@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from workerd.config.parsers import parse_positive_duration
+from workerd.errors import close_matches
 
 if TYPE_CHECKING:
     from workerd.schedules import Entry
@@ -48,7 +48,7 @@ def _written(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """``row`` as ``beat_schedule`` of an app has it."""
     for key in row:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, n=1) or [" or ".join(KEYS)]
+            near = close_matches(key, KEYS, n=1) or [" or ".join(KEYS)]
             raise ValueError(f"entry {name!r} has no {key!r}: did you mean {near[0]}?")
     if ("cron" in row) == ("every" in row):
         raise ValueError(f"entry {name!r} needs either cron or every")

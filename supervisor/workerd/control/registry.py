@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from workerd.control.daemon import Daemon, Fact
-from workerd.errors import ConfigError, ExitCode, UsageError, WorkerdError
+from workerd.errors import ConfigError, ExitCode, UsageError, WorkerdError, close_matches
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +176,7 @@ class Registry:
         there = self._by_name[door]
         if name in there:
             return there[name]
-        near = get_close_matches(name, there, n=1)
+        near = close_matches(name, there, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known commands: {', '.join(there)}"
         raise UsageError(f"unknown command {name!r}", hint)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 
+from workerd.errors import close_matches
 from workerd.schedules.base import BaseSchedule, maybe_schedule
 
 Missed = Literal["run-once", "skip"]
@@ -39,7 +39,7 @@ def entry_of(name: str, written: Any) -> Entry:
         raise TypeError(f"entry {name!r} must be a mapping with task and schedule")
     for key in written:
         if key not in KEYS:
-            near = get_close_matches(str(key), KEYS, n=1) or [" or ".join(KEYS)]
+            near = close_matches(str(key), KEYS, n=1) or [" or ".join(KEYS)]
             raise ValueError(f"entry {name!r} has no {key!r}: did you mean {near[0]}?")
     task = written.get("task")
     task = task if isinstance(task, str) else getattr(task, "name", None)

@@ -49,6 +49,12 @@ class RedisAddress(msgspec.Struct, frozen=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'redis' if self.tls is None else 'rediss'}://{at}{host}:{self.port}/{self.db}"
 
+    @property
+    def name(self) -> Any:
+        """The host as ``getaddrinfo`` takes it."""
+        # Of a text Python asks whether it is an international name, and loads 400 kB of tables for that.
+        return self.host.encode() if self.host.isascii() else self.host
+
     def connection(self, timeout: float, protocol: int) -> Any:
         """An unopened connection of redis-py; ``timeout``, in seconds, bounds each of its calls."""
         # A tenth of a second and 19 MB, which the links of a daemon do without.

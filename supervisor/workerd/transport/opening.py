@@ -115,7 +115,7 @@ def greeting(address: RedisAddress, protocol: int) -> list[tuple[str | int, ...]
 def _places(address: RedisAddress) -> list[Place]:
     if address.path:
         return [(socket.AF_UNIX, address.path)]
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(address.name, address.port, type=socket.SOCK_STREAM)
     return [(family, place) for family, _, _, _, place in found]
 
 

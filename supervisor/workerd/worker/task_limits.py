@@ -6,12 +6,11 @@ Units: seconds; 0 is an operator's word for no limit, None for one that stays as
 from __future__ import annotations
 
 import logging
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from workerd.delivery import TaskOptions
 from workerd.delivery.limits import NONE, NOTHING, Limits, of_task
-from workerd.errors import UsageError
+from workerd.errors import UsageError, close_matches
 from workerd.protocol.rate import Rate
 from workerd.worker.status import bucket_text, in_words, said
 
@@ -81,7 +80,7 @@ def _check_known(worker: WorkController, task: str, running: int) -> None:
         and task not in rates.said
         and not running
     ):
-        near = get_close_matches(task, known, n=1)
+        near = close_matches(task, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "give its full name, such as proj.add"
         raise UsageError(f"there is no task {task!r}", hint)
 

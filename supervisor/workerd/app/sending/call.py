@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +17,7 @@ import msgspec
 from kombu.entity import Exchange, Queue
 
 from workerd.app.settings import rules
+from workerd.errors import close_matches
 from workerd.protocol.moment import parse_moment
 
 
@@ -87,7 +87,7 @@ class CallOptions(msgspec.Struct, kw_only=True):
         """Options by name; an unknown name is an error that tells the nearest known one."""
         for name in options:
             if name not in cls.__struct_fields__:
-                near = get_close_matches(name, cls.__struct_fields__, n=1)
+                near = close_matches(name, cls.__struct_fields__, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"a task call has no option {name!r}{hint}")
         return cls(**{name: _checked(name, value) for name, value in options.items()})

@@ -8,13 +8,12 @@ Errors:  ConfigError for a name that is unknown, and for a value that cannot be,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from difflib import get_close_matches
 from typing import Any
 
 from workerd.app.settings.elsewhere import ELSEWHERE
 from workerd.app.settings.names import SETTINGS
 from workerd.app.settings.old_names import todays_name
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, close_matches
 from workerd.masking import masked_setting
 
 KNOWN = {
@@ -116,6 +115,6 @@ def _known(name: str) -> str:
         return name
     if (found := todays_name(name, KNOWN)) is not None:
         return found
-    near = get_close_matches(name.lower(), SETTINGS, n=1) or get_close_matches(name.lower(), ELSEWHERE, n=1)
+    near = close_matches(name.lower(), SETTINGS, n=1) or close_matches(name.lower(), ELSEWHERE, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "see the list of settings in the reference"
     raise UnknownSettingError(f"unknown app setting {name!r}", hint)

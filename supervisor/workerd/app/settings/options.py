@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kombu.entity import Exchange, Queue
 
 from workerd.app.settings import rules
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, close_matches
 
 if TYPE_CHECKING:
     from workerd.app.task import Task
@@ -122,5 +121,5 @@ def _check_name(name: str) -> None:
             f"task option {name!r} is known from Celery and not honoured here yet", "leave it out"
         )
     if name not in OPTIONS:
-        near = get_close_matches(name, OPTIONS, n=1)
+        near = close_matches(name, OPTIONS, n=1)
         raise ConfigError(f"unknown task option {name!r}", f"did you mean {near[0]!r}?" if near else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,7 @@ from workerd.cli.clientapp import NO_APP, client_app
 from workerd.cli.common import Common, common_options, example
 from workerd.cli.outcome import TIMEOUT, print_outcome
 from workerd.cli.settings import Duration, Word
-from workerd.errors import ConfigError, UsageError
+from workerd.errors import ConfigError, UsageError, close_matches
 from workerd.transport.urls import NO_BACKEND
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def _send(app: App, name: str, args: list[Any], kwargs: dict[str, Any], options:
         return app.send_task(name, args, kwargs, **options)
     task = app.tasks.get(name)
     if task is None:
-        near = get_close_matches(name, app.tasks, n=1)
+        near = close_matches(name, app.tasks, n=1)
         raise UsageError(
             f"app {app.main} has no task {name!r}",
             f"did you mean {near[0]!r}?" if near else f"tasks: {', '.join(sorted(app.tasks)) or 'none'}",

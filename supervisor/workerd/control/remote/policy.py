@@ -7,12 +7,11 @@ something must be signed with it as well.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from workerd.clock import Clock
 from workerd.control.registry import Command, Door, Registry
-from workerd.errors import ConfigError
+from workerd.errors import ConfigError, close_matches
 from workerd.protocol.signing import Verifier
 
 ALL, READ_ONLY, NONE = "all", "read-only", "none"
@@ -23,7 +22,7 @@ def check_allow(allow: Collection[str], registry: Registry) -> None:
     known = {name for one in registry for name in one.names if Door.BROKER in one.doors}
     for name in allow:
         if name not in known | {ALL, READ_ONLY, NONE}:
-            near = get_close_matches(name, [ALL, READ_ONLY, NONE, *known], n=1)
+            near = close_matches(name, [ALL, READ_ONLY, NONE, *known], n=1)
             hint = (
                 f"did you mean {near[0]!r}?" if near else "write all, read-only, none, or names of commands"
             )
