@@ -29,11 +29,12 @@ from workerd.app.results.result import AsyncResult, EagerResult
 from workerd.app.running.reporting import Reporter
 from workerd.app.running.request import Frames, Request
 from workerd.app.sending.broker import Broker
-from workerd.app.sending.call import CallOptions
-from workerd.app.sending.drafting import draft_of, naive_zone
+from workerd.app.sending.drafting import naive_zone
 from workerd.app.sending.many import CallLike, send_many
 from workerd.app.sending.publish import Publisher
 from workerd.app.sending.routing import Router
+from workerd.app.sending.single import send_one
+from workerd.app.sending.stencils import Stencils
 from workerd.app.settings.conf import Conf
 from workerd.app.settings.daemon import for_daemon
 from workerd.app.settings.sources import settings_of, source_named_by
@@ -42,7 +43,6 @@ from workerd.app.task import Task as BaseTask
 from workerd.backends import Backend, BackendOptions
 from workerd.clock import LogicalClock
 from workerd.errors import ConfigError
-from workerd.protocol.outgoing import new_id
 
 if TYPE_CHECKING:
     from workerd.app.remote.control import RemoteControl
@@ -87,6 +87,7 @@ class App(PeriodicTasks):
         self.events = Events(self.conf, self.broker, self.clock)
         self.router = Router(self.conf)
         self.publisher = Publisher(self.conf, self.broker, self.router, self.events)
+        self.stencils = Stencils(self)
         self._reporter = Reporter(self)
         self.results_home = ResultsHome(self.conf, self.broker)
 
@@ -155,14 +156,7 @@ class App(PeriodicTasks):
         **options: Any,
     ) -> AsyncResult | EagerResult:
         """Send a call by the task's name, which need not be known here."""
-        call = CallOptions.of(options)
-        call.task_id = call.task_id or new_id()
-        parent = self.frames.current
-        self.publisher.send(draft_of(self, name, args or (), kwargs or {}, call), call, self.own_queue())
-        result = AsyncResult(call.task_id, app=self, task_name=name)
-        if parent is not None and call.add_to_parent:
-            parent.task.add_trail(result)
-        return result
+        return send_one(self, name, args, kwargs, options)
 
     def send_many(self, calls: Iterable[CallLike]) -> list[AsyncResult | EagerResult]:
         """Send many calls in a few round trips: signatures, or ``(task, args, kwargs, options)``.

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic
 
 from workerd.app.canvas.kinds import signature
@@ -22,7 +23,7 @@ from workerd.app.results.result import AsyncResult, EagerResult
 from workerd.app.running.eager import apply_here
 from workerd.app.running.request import Request
 from workerd.app.running.retry import retry
-from workerd.app.sending.call import call_arguments
+from workerd.app.sending.call import call_arguments, positional
 from workerd.app.settings.options import FromConf
 from workerd.protocol.exceptions import Retry
 
@@ -53,6 +54,9 @@ CALL_DEFAULTS = (
     "soft_time_limit",
     "ignore_result",
 )
+
+
+_DEFAULTS = attrgetter(*CALL_DEFAULTS)
 
 
 class Task(Generic[P, R]):
@@ -173,8 +177,8 @@ class Task(Generic[P, R]):
 
     def call_defaults(self) -> dict[str, Any]:
         """The options that every call of this task has unless it says otherwise."""
-        values = {name: getattr(self, name) for name in CALL_DEFAULTS}
-        return {name: value for name, value in values.items() if value is not None}
+        given = zip(CALL_DEFAULTS, _DEFAULTS(self), strict=True)
+        return {name: value for name, value in given if value is not None}
 
     def retry(self, *args: Any, **options: Any) -> Retry:
         """Send the current call again, under the same id, and end this run: raises Retry.
@@ -274,11 +278,17 @@ class Task(Generic[P, R]):
 
     def check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """TypeError when the function cannot be called with these, unless the task has ``typing=False``."""
-        if self.typing:
+        fewest, most = self._positional
+        if self.typing and (kwargs or not fewest <= len(args) <= most):
             try:
                 self._signature.bind(*args, **kwargs)
             except TypeError as exc:
                 raise TypeError(f"{self.name}(): {exc}") from None
+
+    @cached_property
+    def _positional(self) -> tuple[float, float]:
+        """How many arguments by position alone the function takes; inf and 0 when it wants others by name."""
+        return positional(self._signature)
 
     @cached_property
     def _signature(self) -> inspect.Signature:

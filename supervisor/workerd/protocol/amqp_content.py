@@ -33,7 +33,7 @@ def publish_frames(parcel: Parcel, channel: int, frame_max: int) -> list[bytes]:
     header, body, size = content_header(parcel), parcel.body, frame_max - OVERHEAD
     if len(header) > size:
         raise struct.error(f"headers of {len(header)} bytes do not fit into a frame of {frame_max}")
-    frames = [_method(parcel.exchange, parcel.routing_key, channel), _frame(HEADER, channel, header)]
+    frames = [method_frame(parcel.exchange, parcel.routing_key, channel), _frame(HEADER, channel, header)]
     frames += [_frame(BODY, channel, body[at : at + size]) for at in range(0, len(body), size)]
     return frames
 
@@ -41,19 +41,23 @@ def publish_frames(parcel: Parcel, channel: int, frame_max: int) -> list[bytes]:
 def content_header(parcel: Parcel) -> bytes:
     """What a header frame holds."""
     expiration = parcel.milliseconds
-    flags = _FLAGS if expiration is None else _FLAGS | _EXPIRATION
     return b"".join(
         [
-            _CONTENT.pack(60, 0, len(parcel.body), flags),
-            _short(parcel.content_type),
-            _short(parcel.content_encoding),
+            header_start(parcel),
             table(parcel.headers),
             struct.pack("BB", parcel.delivery_mode, parcel.priority),
-            _short(parcel.correlation_id),
-            _short(parcel.reply_to),
-            b"" if expiration is None else _short(expiration),
+            short(parcel.correlation_id),
+            short(parcel.reply_to),
+            b"" if expiration is None else short(expiration),
         ]
     )
+
+
+def header_start(parcel: Parcel) -> bytes:
+    """The same, up to its table of headers."""
+    flags = _FLAGS if parcel.expiration is None else _FLAGS | _EXPIRATION
+    start = _CONTENT.pack(60, 0, len(parcel.body), flags)
+    return start + short(parcel.content_type) + short(parcel.content_encoding)
 
 
 def table(values: Mapping[str, Any]) -> bytes:
@@ -63,6 +67,13 @@ def table(values: Mapping[str, Any]) -> bytes:
         parts.append(_key(name))
         _write(value, parts)
     return _sized(parts)
+
+
+def written(value: Any) -> bytes:
+    """``value`` as it stands in a table, with its type."""
+    parts: list[bytes] = []
+    _write(value, parts)
+    return b"".join(parts)
 
 
 def _write(value: Any, parts: list[bytes]) -> None:
@@ -95,16 +106,18 @@ def _sized(parts: list[bytes]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _key(name: str) -> bytes:
-    return _short(name)
+    return short(name)
 
 
-def _short(text: str) -> bytes:
+def short(text: str) -> bytes:
+    """A text of 255 bytes at most."""
     data = text.encode("utf-8", "surrogatepass")
     return struct.pack("B", len(data)) + data
 
 
 @lru_cache(maxsize=256)
-def _method(exchange: str, routing_key: str, channel: int) -> bytes:
+def method_frame(exchange: str, routing_key: str, channel: int) -> bytes:
+    """The frame that begins a publish."""
     return _frame(METHOD, channel, _PUBLISH + dumps("Bssbb", (0, exchange, routing_key, False, False)))
 
 

@@ -17,6 +17,8 @@ from typing import Any
 from workerd.protocol.failure import safe_repr
 from workerd.protocol.lenient import printable
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
 
 def brief(value: Any, limit: int = 1024, levels: int = 3) -> str:
     """A repr of ``value`` of about ``limit`` characters at most."""
@@ -24,6 +26,8 @@ def brief(value: Any, limit: int = 1024, levels: int = 3) -> str:
         return "None"
     if value == {} and type(value) is dict:
         return "{}"
+    if levels and (simple := _simple(value, limit)):
+        return simple
     writer = _Writer(limit, levels)
     writer.show(value, 0)
     return printable("".join(writer.parts))
@@ -33,6 +37,18 @@ def cut(text: str, limit: int) -> str:
     """``text`` with at most ``limit`` characters, the last three of them dots when it was longer."""
     text = printable(text)
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
+
+
+def _simple(value: Any, limit: int) -> str:
+    """The same for a tuple of few short texts and numbers, which most arguments are; empty for all else."""
+    if type(value) is not tuple or not _PLAIN.issuperset(map(type, value)):
+        return ""
+    if any(len(item) > limit for item in value if type(item) is str):
+        return ""
+    shown = ", ".join(
+        ["'{}'".format(one.replace("'", "\\'")) if type(one) is str else str(one) for one in value]
+    )
+    return printable(f"({shown},)" if len(value) == 1 else f"({shown})") if len(shown) < limit else ""
 
 
 class _Writer:

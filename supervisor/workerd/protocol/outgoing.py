@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,6 +22,10 @@ from workerd.protocol.brief import brief
 
 # RabbitMQ closes the channel on a longer one (2**32 ms); the header says the same to the worker.
 LONGEST_EXPIRATION = 4_294_967.0
+
+
+NO_EMBED: Mapping[str, None] = MappingProxyType(dict.fromkeys(("callbacks", "errbacks", "chain", "chord")))
+"""The last part of a body that nothing follows."""
 
 
 class Draft(msgspec.Struct, kw_only=True):

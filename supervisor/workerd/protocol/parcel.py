@@ -41,6 +41,21 @@ class Parcel(msgspec.Struct, kw_only=True):
 
 def envelope_of(parcel: Parcel, tag: str) -> bytes:
     """The entry of a Redis list; ``tag`` names this publish of it."""
+    envelope = _envelope(parcel, tag)
+    if parcel.plain:
+        try:
+            return _encode(envelope)
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON writes as an escape
+            pass
+    return dump(envelope, "json")[2]
+
+
+def plain_envelope(parcel: Parcel, tag: str) -> bytes:
+    """The same of a plain parcel; UnicodeEncodeError for one with half of a surrogate pair."""
+    return _encode(_envelope(parcel, tag))
+
+
+def _envelope(parcel: Parcel, tag: str) -> dict[str, Any]:
     expiration = parcel.milliseconds
     properties = {
         "correlation_id": parcel.correlation_id,
@@ -52,19 +67,13 @@ def envelope_of(parcel: Parcel, tag: str) -> bytes:
         "body_encoding": "base64",
         "delivery_tag": tag,
     }
-    envelope = {
+    return {
         "body": b64encode(parcel.body).decode(),
         "content-encoding": parcel.content_encoding,
         "content-type": parcel.content_type,
         "headers": parcel.headers,
         "properties": properties,
     }
-    if parcel.plain:
-        try:
-            return _encode(envelope)
-        except UnicodeEncodeError:  # half of a surrogate pair, which JSON writes as an escape
-            pass
-    return dump(envelope, "json")[2]
 
 
 _encode = msgspec.json.Encoder().encode

@@ -15,6 +15,8 @@ from kombu import serialization as _kombu_serialization
 from kombu.exceptions import ContentDisallowed, DecodeError, EncodeError
 from kombu.utils import json as _kombu_json
 
+from workerd.protocol.outgoing import NO_EMBED
+
 __all__ = [
     "ContentDisallowed",
     "DecodeError",
@@ -34,6 +36,8 @@ _json_encoder = _kombu_json.JSONEncoder()
 
 _MSGPACK, _JSON = "application/x-msgpack", "application/json"
 
+_NO_EMBED = _json_encoder.encode(dict(NO_EMBED))
+
 _OTHER: Any = object()
 _kombus_json: Any = _serialization.registry._decoders[_JSON]
 _decode_json = msgspec.json.Decoder().decode
@@ -52,6 +56,18 @@ def dump(value: Any, serializer: str) -> tuple[str, str, bytes]:
     except RecursionError as exc:
         raise EncodeError("the value is nested too deeply") from exc
     return content_type, encoding, data.encode() if isinstance(data, str) else bytes(data)
+
+
+def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], serializer: str) -> tuple[str, str, bytes]:
+    """``dump`` of the body of a call that nothing follows."""
+    known = _serialization.registry._encoders.get(serializer)
+    if known is None or known.encoder is not _kombu_json.dumps or serializer == "msgpack":
+        return dump((args, kwargs, dict(NO_EMBED)), serializer)
+    try:
+        text = f"[{_dump_json(args)}, {_dump_json(kwargs) if kwargs else '{}'}, {_NO_EMBED}]"
+    except RecursionError as exc:
+        raise EncodeError("the value is nested too deeply") from exc
+    return known.content_type, known.content_encoding, text.encode()
 
 
 def _dump_json(value: Any) -> str:

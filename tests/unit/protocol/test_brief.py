@@ -73,3 +73,9 @@ def test_an_object_whose_repr_raises_is_shown_by_its_class() -> None:
 
 def test_cut_leaves_short_texts_alone() -> None:
     assert (cut("abc", 3), cut("abcdef", 5), cut("abc", 0)) == ("abc", "ab...", "...")
+
+
+@given(st.lists(st.text(max_size=600) | st.integers() | st.floats() | st.booleans() | st.none(), max_size=5))
+def test_a_tuple_is_shown_as_a_list_but_for_its_brackets(items: list[Any]) -> None:
+    shown, comma = brief(items)[1:-1], "," if len(items) == 1 else ""
+    assert brief(tuple(items)) == f"({shown}{comma})"

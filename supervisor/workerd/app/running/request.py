@@ -125,7 +125,8 @@ class Frames:
     @property
     def sender(self) -> Request | None:
         """The innermost call that has an id: the parent of what is sent now."""
-        return next((frame.request for frame in reversed(self._stack.get()) if frame.request.id), None)
+        stack = self._stack.get()
+        return next((frame.request for frame in reversed(stack) if frame.request.id), None) if stack else None
 
     @property
     def following(self) -> bool:

@@ -7,6 +7,7 @@ Errors:  TypeError for an option that does not exist and for arguments that are 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -90,7 +91,7 @@ class CallOptions(msgspec.Struct, kw_only=True):
                 near = close_matches(name, cls.__struct_fields__, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"a task call has no option {name!r}{hint}")
-        return cls(**{name: _checked(name, value) for name, value in options.items()})
+        return cls(**{name: checked(name, value) for name, value in options.items()})
 
     def signatures(self, name: str) -> list[dict[str, Any]] | None:
         """``link`` or ``link_error`` as a list of plain mappings, None when there is none."""
@@ -147,7 +148,8 @@ _RULES: Mapping[str, rules.Check] = MappingProxyType(
 )
 
 
-def _checked(name: str, value: Any) -> Any:
+def checked(name: str, value: Any) -> Any:
+    """The value of one option, in plain form."""
     if value is None or name not in _RULES:
         return value
     try:
@@ -158,11 +160,26 @@ def _checked(name: str, value: Any) -> Any:
 
 def call_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call in plain form; None is none."""
+    if type(args) is tuple and type(kwargs) is dict:
+        return args, dict(kwargs)
     if args is not None and (isinstance(args, (str, bytes)) or not isinstance(args, Sequence)):
         raise TypeError(f"args must be a list or a tuple, not {args!r}")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(f"kwargs must be a mapping, not {kwargs!r}")
     return tuple(args or ()), dict(kwargs or {})
+
+
+def positional(signature: inspect.Signature) -> tuple[float, float]:
+    """The least and the most arguments that can be given by position alone; (inf, 0) when that cannot be."""
+    least, most = 0.0, 0.0
+    for one in signature.parameters.values():
+        if one.kind is one.VAR_POSITIONAL:
+            most = math.inf
+        elif one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
+            least, most = least + (one.default is one.empty), most + 1
+        elif one.kind is one.KEYWORD_ONLY and one.default is one.empty:
+            return math.inf, 0.0
+    return least, most
 
 
 def plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ def draft_of(app: App, task: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     assert call.task_id is not None
     if app.conf.task_routes is not None:
         app.router.give(call, task, args, kwargs, app.tasks.get(task))
-    now, zone = time.time(), _zone(app.conf)
+    now, zone = time.time(), countdown_zone(app.conf)
     parent = app.frames.sender
     if parent is not None:
         call.root_id = call.root_id or parent.root_id or parent.id
@@ -78,7 +78,7 @@ def reply_queue(app: App) -> str | None:
     return sender.reply_to if sender is not None and app.frames.in_child else app.results_home.reply_to()
 
 
-def _zone(conf: Conf) -> tzinfo:
+def countdown_zone(conf: Conf) -> tzinfo:
     """The zone in which a countdown is written."""
     if conf.enable_utc:
         return UTC

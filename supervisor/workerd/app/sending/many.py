@@ -16,6 +16,7 @@ from workerd.app.results.result import AsyncResult, EagerResult
 from workerd.app.sending.call import CallOptions, call_arguments
 from workerd.app.sending.drafting import draft_of
 from workerd.app.sending.outlet.base import Posting, Waiting
+from workerd.app.sending.stencils import Kind
 from workerd.errors import ConfigError, RefusedError, UnavailableError, UnsentError, WorkerdError
 from workerd.protocol.outgoing import new_id
 
@@ -35,7 +36,11 @@ class Call(NamedTuple):
     task: Task | None
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    options: CallOptions
+    given: Mapping[str, Any]
+    options: CallOptions | None
+    """The same; None of a call that is like others."""
+    kind: Kind | None
+    id: str
 
 
 def send_many(app: App, calls: Iterable[CallLike]) -> list[Result]:
@@ -49,14 +54,13 @@ def send_many(app: App, calls: Iterable[CallLike]) -> list[Result]:
             given = {name: getattr(call.options, name) for name in CallOptions.__struct_fields__}
             results.append(call.task.apply(call.args, call.kwargs, **given))
             continue
-        call.options.task_id = call.options.task_id or new_id()
-        results.append(AsyncResult(call.options.task_id, app=app, task_name=call.name))
+        results.append(AsyncResult(call.id, app=app, task_name=call.name))
         sending.append((number, call))
     unsent = _Sending(app, sending).run()
     parent = app.frames.current
     if parent is not None:
         for number, call in sending:
-            if number not in unsent and call.options.add_to_parent:
+            if number not in unsent and call.given.get("add_to_parent", True):
                 parent.task.add_trail(results[number])
     if unsent:
         raise UnsentError([None if n in unsent else one for n, one in enumerate(results)], unsent)
@@ -92,20 +96,29 @@ class _Sending:
             return dict(sorted(self._unsent.items()))
 
     def _postings(self) -> Iterator[Posting]:
-        app, exists = self._app, self._app.own_queue()
         for number, call in self._calls:
             try:
-                draft = draft_of(app, call.name, call.args, call.kwargs, call.options)
-                posting = app.publisher.posting(draft, call.options, exists, number)
+                posting = self._posting(number, call)
             except (EncodeError, ConfigError, ValueError, TypeError, OverflowError) as exc:
                 self._unsent[number] = exc
                 continue
-            if (refusal := self._refused.get(posting.place)) is not None:
+            if self._refused and (refusal := self._refused.get(posting.place)) is not None:
                 self._unsent[number] = refusal
                 continue
-            if app.publisher.tells:
+            if self._app.publisher.tells:
                 self._written.append(posting)
             yield posting
+
+    def _posting(self, number: int, call: Call) -> Posting:
+        app = self._app
+        if call.kind is not None:
+            like = app.stencils.filled(call.kind, call.id, call.args, call.kwargs, call.given, number)
+            if like is not None:
+                return like
+        options = call.options or CallOptions.of(call.given)
+        options.task_id = call.id
+        draft = draft_of(app, call.name, call.args, call.kwargs, options)
+        return app.publisher.posting(draft, options, app.own_queue(), number)
 
     def _fail(self, waiting: Waiting, exc: Exception, place: tuple[str, str] | None = None) -> None:
         """None of those that wait will arrive, or none of those for ``place`` that have been written."""
@@ -120,10 +133,12 @@ def _checked(app: App, call: CallLike) -> Call:
     if task is not None:
         task.check_arguments(args, kwargs)
         options = {**task.call_defaults(), **options}
-    checked = CallOptions.of(options)
-    if checked.producer is not None or checked.connection is not None:
+    if options.get("producer") is not None or options.get("connection") is not None:
         raise TypeError("send_many sends over the app's own connections: leave producer and connection out")
-    return Call(name, task, args, kwargs, checked)
+    # What runs here is not sent.
+    kind = None if app.conf.task_always_eager else app.stencils.find(name, options)
+    checked = CallOptions.of(options) if kind is None else None
+    return Call(name, task, args, kwargs, options, checked, kind, options.get("task_id") or new_id())
 
 
 def _parts(call: CallLike) -> tuple[str, Any, Any, Mapping[str, Any]]:

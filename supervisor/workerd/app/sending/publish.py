@@ -53,13 +53,18 @@ class Publisher:
         """
         posting = self.posting(draft, options, exists)
         if options.producer is None and options.connection is None:
-            self.send_all(Waiting([posting]))
-            self.tell([posting])
+            self.post(posting)
             return
         own = options.producer or options.connection.Producer(auto_declare=False)
         with self._broker.reaching():
             self._by_kombu(posting, own)
         self.tell([posting], own)
+
+    def post(self, posting: Posting) -> None:
+        """Publish one message over the app's own connections."""
+        self.send_all(Waiting([posting]))
+        if self.tells:
+            self.tell([posting])
 
     @property
     def tells(self) -> bool:

@@ -31,7 +31,10 @@ class Routes:
     """One value of the setting, ready to be asked."""
 
     def __init__(self, given: Any) -> None:
-        self._routers = [_router(one) for one in _several(given)]
+        routers = list(_several(given))
+        self._routers = [_router(one) for one in routers]
+        self.fixed = all(isinstance(one, (Mapping, tuple, list)) for one in routers)
+        """No code is asked: what is said of a call depends on its name alone."""
 
     def give(self, call: CallOptions, task: str, args: Any, kwargs: Any, kind: Any) -> None:
         """Give ``call`` what the first router that answers says, as far as it says nothing itself."""

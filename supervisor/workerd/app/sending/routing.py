@@ -42,17 +42,19 @@ class Router:
 
         ``kind`` is the task, if it is known here.
         """
-        given = self._conf.task_routes
-        if self._routes is None or self._routes[0] is not given:
-            self._routes = (given, Routes(given))
-        self._routes[1].give(call, task, args, kwargs, kind)
+        if (given := self._conf.task_routes) is not None:
+            self._current(given).give(call, task, args, kwargs, kind)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether ``task_routes`` says the same of each call with the same name and options."""
+        return self._conf.task_routes is None or self._current(self._conf.task_routes).fixed
 
     def way(
         self, task: str, call: CallOptions, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Route:
         """Where a call of ``task`` goes; ``call`` gets what ``task_routes`` says of it."""
-        if self._conf.task_routes is not None:
-            self.give(call, task, args, kwargs or {})
+        self.give(call, task, args, kwargs or {})
         return self.route(call)
 
     def route(self, options: CallOptions) -> Route:
@@ -74,6 +76,11 @@ class Router:
     def queue_names(self) -> tuple[str, ...]:
         """The queues that a worker of this app consumes."""
         return self.queues.names
+
+    def _current(self, given: Any) -> Routes:
+        if self._routes is None or self._routes[0] is not given:
+            self._routes = (given, Routes(given))
+        return self._routes[1]
 
     def _to_queue(self, queue: Queue, exchange: Any, key: str | None) -> Route:
         mode = queue.exchange.delivery_mode or self._conf.task_default_delivery_mode

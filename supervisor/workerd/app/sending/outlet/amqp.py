@@ -20,6 +20,8 @@ from workerd.app.sending.connection import BrokerConnection
 from workerd.app.sending.outlet.base import LinkLostError, Posting, Waiting, is_declared
 from workerd.protocol.amqp_confirms import Confirm, is_whole, split_confirms
 from workerd.protocol.amqp_content import publish_frames
+from workerd.protocol.amqp_stencil import filled_frames
+from workerd.protocol.parcel import Parcel
 
 WRITE_BYTES = 64 * 1024
 """Frames are gathered until they are so long, then written."""
@@ -89,19 +91,23 @@ class AmqpOutlet:
             if self._confirms:
                 self._unconfirmed[self._published] = posting
             frames += written
-            size += len(posting.parcel.body) + 800
+            size += posting.size + 800
         return frames
 
     def _frames(self, posting: Posting) -> list[bytes]:
         """Its frames; none when only kombu may send it."""
-        parcel, declare = posting.parcel, posting.declare
+        letter, declare = posting.letter, posting.declare
         if declare is not None and not is_declared(declare, self._kombu):
             return []
         exchange = declare.exchange if isinstance(declare, Queue) else declare
-        if parcel.exchange and (exchange is None or exchange.name != parcel.exchange):
+        named = (letter if isinstance(letter, Parcel) else letter.stencil).exchange
+        if named and (exchange is None or exchange.name != named):
             return []  # nobody has declared that exchange, and one that is missing would end the channel
         try:
-            return publish_frames(parcel, self._channel.channel_id, self._connection.frame_max)
+            channel, most = self._channel.channel_id, self._connection.frame_max
+            if isinstance(letter, Parcel):
+                return publish_frames(letter, channel, most)
+            return filled_frames(letter, channel, most)
         except Exception:  # noqa: BLE001 (kombu meets it too, and its error is the one that callers know)
             return []
 

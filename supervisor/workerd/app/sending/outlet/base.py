@@ -10,17 +10,20 @@ from kombu.entity import Exchange, Queue
 
 from workerd.app.sending.connection import BrokerConnection
 from workerd.protocol.parcel import Parcel
+from workerd.protocol.stencil import Filled
 
 
 class Posting(NamedTuple):
     """One message and how it is to be sent.
 
+    ``letter`` is the message, or a stencil and what fills it.
+
     ``queue`` is the name of the one behind its route, if there is one, and ``declare`` that queue, or an
     exchange, if it must be declared first; ``number`` is the call's among those that are sent with it;
-    ``body`` is what its parcel holds, where somebody wants to see it once it is sent.
+    ``body`` is what the message holds, where somebody wants to see it once it is sent.
     """
 
-    parcel: Parcel
+    letter: Parcel | Filled
     queue: str | None
     declare: Queue | Exchange | None
     retry: bool
@@ -29,9 +32,23 @@ class Posting(NamedTuple):
     body: tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]] | None = None
 
     @property
+    def parcel(self) -> Parcel:
+        """The whole message."""
+        letter = self.letter
+        return letter if isinstance(letter, Parcel) else letter.stencil.parcel(letter.filling)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        letter = self.letter
+        return len(letter.body if isinstance(letter, Parcel) else letter.filling.body)
+
+    @property
     def place(self) -> tuple[str, str]:
         """Exchange and routing key."""
-        return self.parcel.exchange, self.parcel.routing_key
+        letter = self.letter
+        address = letter if isinstance(letter, Parcel) else letter.stencil
+        return address.exchange, address.routing_key
 
 
 class Waiting:

@@ -13,7 +13,9 @@ from kombu.transport.redis import Channel, Transport
 from workerd.app.sending.connection import BrokerConnection
 from workerd.app.sending.outlet.base import LinkLostError, Posting, Waiting, is_declared
 from workerd.protocol.outgoing import new_id
-from workerd.protocol.parcel import envelope_of
+from workerd.protocol.parcel import Parcel, envelope_of
+from workerd.protocol.redis_stencil import filled_envelope
+from workerd.protocol.stencil import Filled
 
 BATCH, BATCH_BYTES = 1000, 1024 * 1024
 """Messages of one round trip, and their size from which on no more are added."""
@@ -77,17 +79,18 @@ class RedisOutlet:
             yield entry
 
     def _entry(self, posting: Posting) -> Entry | None:
-        parcel, queue = posting.parcel, posting.declare
-        if parcel.exchange:
+        letter, queue = posting.letter, posting.declare
+        address = letter if isinstance(letter, Parcel) else letter.stencil
+        if address.exchange:
             return None
         if queue is not None and not is_declared(queue, self._connection):
             return None
         try:
-            envelope = envelope_of(parcel, new_id())
+            envelope = _written(letter, new_id())
         except Exception:  # noqa: BLE001 (kombu meets it too, and its error is the one that callers know)
             return None
-        priority = min(parcel.priority, self._channel.max_priority)
-        return self._channel._q_for_pri(parcel.routing_key, priority), envelope, posting
+        priority = min(address.priority, self._channel.max_priority)
+        return self._channel._q_for_pri(address.routing_key, priority), envelope, posting
 
     def _push(self, entries: list[Entry], waiting: Waiting) -> list[Posting]:
         """Push all; return those that the server refused."""
@@ -107,3 +110,12 @@ class RedisOutlet:
             waiting.put_back([*refused, *(posting for _, _, posting in entries[answered:])])
             raise LinkLostError(exc, doubtful=True) from exc
         return refused
+
+
+def _written(letter: Parcel | Filled, tag: str) -> bytes:
+    if isinstance(letter, Parcel):
+        return envelope_of(letter, tag)
+    try:
+        return filled_envelope(letter, tag)
+    except UnicodeEncodeError:  # half of a surrogate pair, which only the long way writes
+        return envelope_of(letter.stencil.parcel(letter.filling), tag)
