@@ -142,7 +142,7 @@ def _checked(app: App, call: CallLike) -> Call:
 
 
 def _parts(call: CallLike) -> tuple[str, Any, Any, Mapping[str, Any]]:
-    if isinstance(call, Mapping):
+    if type(call) is not tuple and isinstance(call, Mapping):
         if call.get("subtask_type") in COMPOUND or not isinstance(call.get("task"), str):
             raise TypeError(f"send_many takes signatures of plain tasks, not {call!r}")
         return call["task"], call.get("args"), call.get("kwargs"), with_stamps(call.get("options") or {})

@@ -5,9 +5,9 @@ Kombu's own pools take two locks and make three objects for each message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from queue import Empty, LifoQueue
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from kombu.messaging import Producer
@@ -66,39 +66,69 @@ class Seats:
     """At most ``limit`` seats; who comes when all are taken waits.  Without a limit each is used once."""
 
     def __init__(self, connect: Callable[[], BrokerConnection], limit: int | None) -> None:
-        self._connect, self._limit = connect, limit
-        self._free: LifoQueue[Seat | None] = LifoQueue()  # None: one that is not opened yet
-        for _ in range(limit or 0):
-            self._free.put(None)
+        self._connect, self.limited = connect, bool(limit)
+        self._free: list[Seat | None] = [None] * (limit or 0)  # None: one that is not opened yet
+        # One word for each that is free: there is no stack on which a thread can wait that is as quick.
+        self._words: SimpleQueue[None] = SimpleQueue()
+        for _ in self._free:
+            self._words.put(None)
 
-    @contextmanager
-    def taken(self) -> Iterator[Seat]:
-        """A seat for as long as the block runs.  After an error nothing is known of its connection."""
-        seat = self._free.get() if self._limit else None
+    def taken(self) -> Taken:
+        """A seat for as long as a ``with`` block runs.  After an error nothing is known of its connection."""
+        return Taken(self)
+
+    def take(self) -> Seat:
+        """A seat, the one that was given back last if it can be."""
+        if not self.limited:
+            return Seat(self._connect())
+        self._words.get()
+        if (seat := self._free.pop()) is not None:
+            return seat
         try:
-            if seat is None:
-                seat = Seat(self._connect())
-            yield seat
+            return Seat(self._connect())
         except BaseException:
-            if seat is not None:
-                seat.hang_up()
+            self._put(None)
             raise
-        finally:
-            self._give_back(seat)
+
+    def give_back(self, seat: Seat) -> None:
+        """Another may have it; where each is used once it is closed."""
+        if self.limited:
+            self._put(seat)
+        else:
+            seat.close()
 
     def close(self) -> None:
         """Close the seats that are free; those that are taken end with their process."""
         free = []
         with suppress(Empty):
             while True:
-                free.append(self._free.get_nowait())
+                self._words.get_nowait()
+                free.append(self._free.pop())
         for seat in free:
             if seat is not None:
                 seat.close()
-            self._free.put(None)
+            self._put(seat)
 
-    def _give_back(self, seat: Seat | None) -> None:
-        if self._limit:
-            self._free.put(seat)
-        elif seat is not None:
-            seat.close()
+    def _put(self, seat: Seat | None) -> None:
+        self._free.append(seat)
+        self._words.put(None)
+
+
+class Taken:
+    """The ``with`` block of one who has a seat."""
+
+    __slots__ = ("_seat", "_seats")
+
+    def __init__(self, seats: Seats) -> None:
+        self._seats = seats
+
+    def __enter__(self) -> Seat:
+        self._seat = self._seats.take()
+        return self._seat
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is not None:
+                self._seat.hang_up()
+        finally:
+            self._seats.give_back(self._seat)

@@ -110,7 +110,8 @@ class Stencils:
     ) -> Posting | None:
         """One call of a kind, as it leaves; None when it must go the long way after all."""
         app, given = self._app, options.get
-        args, kwargs = call_arguments(args, kwargs)
+        if type(args) is not tuple or type(kwargs) is not dict:
+            args, kwargs = call_arguments(args, kwargs)
         content_type, encoding, body = dump_call(args, kwargs, kind.serializer)
         if (content_type, encoding) != kind.coding:
             return None
@@ -133,7 +134,7 @@ class Stencils:
         _, queue, declare, retry, policy, _, _ = kind.posting
         if queue is not None and queue == exists:
             declare = None
-        told = (args, kwargs, dict(NO_EMBED)) if wanted() else None
+        told = (args, dict(kwargs), dict(NO_EMBED)) if wanted() else None
         return Posting(Filled(kind.stencil, filling), queue, declare, retry, policy, number, told)
 
     def _again(self, memory: _Memory, key: Any) -> bool:

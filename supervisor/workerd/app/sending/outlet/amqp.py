@@ -53,6 +53,7 @@ class AmqpOutlet:
             self._channel.events["basic_ack"].add(lambda n, many: self._answered(Confirm(n, many, False)))
             self._channel.events["basic_nack"].add(lambda n, many: self._answered(Confirm(n, many, True)))
         self._published = 0
+        self._declared: Any = None  # what the last message needed, which need not be asked for again
         self._unconfirmed: OrderedDict[int, Posting] = OrderedDict()  # by number, the oldest first
         self._refused: list[Posting] = []
         self._poll = select.poll()
@@ -97,8 +98,10 @@ class AmqpOutlet:
     def _frames(self, posting: Posting) -> list[bytes]:
         """Its frames; none when only kombu may send it."""
         letter, declare = posting.letter, posting.declare
-        if declare is not None and not is_declared(declare, self._kombu):
-            return []
+        if declare is not None and declare is not self._declared:
+            if not is_declared(declare, self._kombu):
+                return []
+            self._declared = declare
         exchange = declare.exchange if isinstance(declare, Queue) else declare
         named = (letter if isinstance(letter, Parcel) else letter.stencil).exchange
         if named and (exchange is None or exchange.name != named):
@@ -143,9 +146,8 @@ class AmqpOutlet:
             self._answered(confirm)
 
     def _answered(self, confirm: Confirm) -> None:
-        numbers = [confirm.number]
-        if confirm.multiple:
-            numbers = list(takewhile(lambda number: number <= confirm.number, self._unconfirmed))
-        answered = [self._unconfirmed.pop(number) for number in numbers if number in self._unconfirmed]
-        if confirm.refused:
+        number, multiple, refused = confirm
+        numbers = takewhile(number.__ge__, list(self._unconfirmed)) if multiple else (number,)
+        answered = [self._unconfirmed.pop(one) for one in numbers if one in self._unconfirmed]
+        if refused:
             self._refused += answered

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import select
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import hiredis
@@ -43,6 +44,9 @@ class RedisOutlet:
         self._connection, self._channel = connection, channel
         self._pool = channel.pool
         self._link = self._pool.get_connection()
+        self._declared: Any = None  # the queue of the last message, which need not be asked for again
+        self._poll = select.poll()
+        self._poll.register(self._link._sock, select.POLLIN)
 
     @property
     def fresh(self) -> bool:
@@ -50,7 +54,7 @@ class RedisOutlet:
 
     def send(self, waiting: Waiting) -> None:
         self._check()
-        while entries := list(self._entries(waiting)):
+        while entries := self._entries(waiting):
             refused = self._push(entries, waiting)
             if refused:
                 waiting.put_back(refused)
@@ -62,29 +66,29 @@ class RedisOutlet:
 
     def _check(self) -> None:
         """Notice that the server has hung up before anything is written that it would not read."""
-        try:
-            silent = not self._link.can_read(0)
-        except _LOST as exc:
-            raise LinkLostError(exc, doubtful=False) from exc
-        if not silent:
+        if self._poll.poll(0):
             raise LinkLostError("the server has closed the connection", doubtful=False)
 
-    def _entries(self, waiting: Waiting) -> Iterator[Entry]:
-        count = size = 0
-        while count < BATCH and size < BATCH_BYTES and (posting := waiting.first()) is not None:
+    def _entries(self, waiting: Waiting) -> list[Entry]:
+        entries: list[Entry] = []
+        size = 0
+        while len(entries) < BATCH and size < BATCH_BYTES and (posting := waiting.first()) is not None:
             if (entry := self._entry(posting)) is None:
-                return
+                break
             waiting.take()
-            count, size = count + 1, size + len(entry[1])
-            yield entry
+            entries.append(entry)
+            size += len(entry[1])
+        return entries
 
     def _entry(self, posting: Posting) -> Entry | None:
         letter, queue = posting.letter, posting.declare
         address = letter if isinstance(letter, Parcel) else letter.stencil
         if address.exchange:
             return None
-        if queue is not None and not is_declared(queue, self._connection):
-            return None
+        if queue is not None and queue is not self._declared:
+            if not is_declared(queue, self._connection):
+                return None
+            self._declared = queue
         try:
             envelope = _written(letter, new_id())
         except Exception:  # noqa: BLE001 (kombu meets it too, and its error is the one that callers know)
@@ -94,7 +98,7 @@ class RedisOutlet:
 
     def _push(self, entries: list[Entry], waiting: Waiting) -> list[Posting]:
         """Push all; return those that the server refused."""
-        runs = [(name, list(run)) for name, run in groupby(entries, key=lambda entry: entry[0])]
+        runs = [(name, list(run)) for name, run in groupby(entries, key=itemgetter(0))]
         commands = [hiredis.pack_command(("LPUSH", name, *(entry[1] for entry in run))) for name, run in runs]
         refused: list[Posting] = []
         answered = 0
