@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 from kombu import Exchange, Queue
+from kombu.exceptions import EncodeError
 
 from tests.interop.stock import stock_worker
 from tests.support.brokers import RabbitServer, RedisServer
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
-from workerd import App
+from workerd import App, chord, group
 from workerd.app.running.request import Request
 from workerd.errors import ConfigError, RefusedError, UnavailableError, UnsentError
+from workerd.signals import after_task_publish
 
 KINDS = ["redis", "rabbit"]
 IMPATIENT: dict[str, Any] = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
@@ -72,6 +74,61 @@ def test_a_thousand_messages_are_one_command_of_redis(redis_url: str, redis_serv
         assert client.llen("celery") == 1001
     assert counts.pop("cmdstat_config|resetstat") == 1
     assert counts == {"cmdstat_lpush": 1}
+
+
+def test_a_group_and_the_header_of_a_chord_are_one_command_of_redis(
+    redis_url: str, redis_server: RedisServer
+) -> None:
+    with App("proj", broker=redis_url, backend=redis_url) as app, redis_server.client() as client:
+        add = app.task(name="proj.add")(lambda *args: args)
+        app.send_task("t", (0,))
+        inner = chord([add.s(98), add.s(99)], add.s())
+        for whole in (
+            group(add.s(n) for n in range(100)),
+            chord([add.s(n) for n in range(98)] + [inner], add.s()),
+        ):
+            client.delete("celery")
+            client.config_resetstat()
+            whole.apply_async()
+            counts = {name: int(of["calls"]) for name, of in client.info("commandstats").items()}
+            assert counts["cmdstat_lpush"] == 1
+            assert taken(app, "celery") == list(range(100))
+
+
+def test_a_group_is_sent_up_to_the_member_that_cannot_be(server: Any, queue: str) -> None:
+    told: list[Any] = []
+
+    def note(sender: Any = None, body: Any = None, **_: Any) -> None:
+        told.append(body[0][0])
+
+    with App("proj", broker=server.url, task_default_queue=queue) as app:
+        add = app.task(name="proj.add")(lambda x: x)
+        after_task_publish.connect(note)
+        try:
+            with pytest.raises(EncodeError):
+                group(add.s(object() if n == 3 else n) for n in range(6)).apply_async()
+            group(add.s(n) for n in range(10, 15)).apply_async()
+        finally:
+            after_task_publish.disconnect(note)
+        assert taken(app, queue) == told == [0, 1, 2, 10, 11, 12, 13, 14]
+
+
+def test_a_group_of_more_than_are_gathered_arrives_in_its_order(server: Any, queue: str) -> None:
+    with App("proj", broker=server.url, task_default_queue=queue) as app:
+        add = app.task(name="proj.add")(lambda x: x)
+        results = group(add.s(n) for n in range(2500)).apply_async()
+        assert len({result.id for result in results}) == 2500
+        assert taken(app, queue) == list(range(2500))
+
+
+def test_a_group_for_a_place_that_refuses_says_why(redis_url: str, redis_server: RedisServer) -> None:
+    settings: dict[str, Any] = {"task_publish_retry_policy": IMPATIENT}
+    with App("proj", broker=redis_url, **settings) as app, redis_server.client() as client:
+        client.set("broken", "no list")
+        add = app.task(name="proj.add")(lambda x: x)
+        with pytest.raises(ConfigError, match="refuses"):
+            group(add.s(n).set(queue="broken" if n == 2 else "whole") for n in range(4)).apply_async()
+        assert taken(app, "whole")[:2] == [0, 1]
 
 
 def test_one_call_is_one_command_of_redis(redis_url: str, redis_server: RedisServer) -> None:

@@ -121,7 +121,8 @@ class Group(Signature):
             return self.freeze()
         options, group_id = self._call(options)
         members = list(self._members(group_id, options.get("root_id")))
-        self._send(members, group_id, args, kwargs, options)
+        with app.publisher.together():
+            self._send(members, group_id, args, kwargs, options)
         result = app.GroupResult(group_id, [result for _, result in members])
         if len(result) == 1 and isinstance(result[0], type(result)):
             result = result[0]  # a chain that ends in a group: it is that one which has results

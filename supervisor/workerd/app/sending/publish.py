@@ -11,7 +11,9 @@ Errors:  UnavailableError and ConfigError as of ``broker``; kombu's EncodeError 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from amqp.exceptions import PreconditionFailed
@@ -33,6 +35,9 @@ from workerd.protocol.serial import can_pack, dump, pack
 
 logger = logging.getLogger("workerd.publish")
 
+TOGETHER = 1000
+"""Messages that are gathered at most before they are sent."""
+
 DELIVERY_MODES = {"transient": 1, "persistent": 2}
 
 
@@ -44,6 +49,7 @@ class Publisher:
         self._broker = broker
         self._router = router
         self._events = events
+        self._gathered: ContextVar[list[Posting] | None] = ContextVar("workerd_gathered", default=None)
         self._foreign: set[str] = set()  # queues and exchanges that others have made with other arguments
 
     def send(self, draft: Draft, options: CallOptions, exists: str | None = None) -> None:
@@ -61,10 +67,48 @@ class Publisher:
         self.tell([posting], own)
 
     def post(self, posting: Posting) -> None:
-        """Publish one message over the app's own connections."""
-        self.send_all(Waiting([posting]))
+        """Publish one message over the app's own connections; in ``together`` before that ends."""
+        if (gathered := self._gathered.get()) is None:
+            self.send_all(Waiting([posting]))
+            self._tell_all((posting,))
+            return
+        gathered.append(posting)
+        if len(gathered) >= TOGETHER:
+            self._send_gathered(gathered)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent within is sent in few round trips, in its order, the last when the block ends.
+
+        An error of one is raised by a later one or by the end; what came before it has arrived, and what
+        came behind it may not have.
+        """
+        if self._gathered.get() is not None:  # part of a larger one
+            yield
+            return
+        gathered: list[Posting] = []
+        token = self._gathered.set(gathered)
+        try:
+            yield
+        finally:
+            self._gathered.reset(token)
+            self._send_gathered(gathered)
+
+    def _send_gathered(self, gathered: list[Posting]) -> None:
+        if not gathered:
+            return
+        postings = tuple(gathered)
+        gathered.clear()
+        waiting = Waiting(postings)
+        try:
+            self.send_all(waiting)
+        finally:
+            left = set(map(id, waiting.leave()))
+            self._tell_all([posting for posting in postings if id(posting) not in left])
+
+    def _tell_all(self, sent: Sequence[Posting]) -> None:
         if self.tells:
-            self.tell([posting])
+            self.tell(sent)
 
     @property
     def tells(self) -> bool:
