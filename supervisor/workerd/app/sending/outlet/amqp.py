@@ -40,7 +40,7 @@ def amqp_outlet(connection: BrokerConnection) -> AmqpOutlet | None:
 
 
 class AmqpOutlet:
-    """See ``Outlet``.  Without ``confirm_publish`` what is written counts as arrived, as with Celery."""
+    """See ``Outlet``.  Without ``confirm_publish`` what is written counts as arrived, as Celery has it."""
 
     def __init__(self, connection: BrokerConnection) -> None:
         self._kombu = connection
@@ -70,6 +70,8 @@ class AmqpOutlet:
             while not self._refused and (frames := self._gathered(waiting)):
                 wrote = True
                 self._connection.transport.write(b"".join(frames))
+                if not self._confirms:
+                    self._unconfirmed.clear()
                 self._settle(UNCONFIRMED)
             self._settle(0)
         except _LOST as exc:
@@ -89,8 +91,7 @@ class AmqpOutlet:
                 break
             waiting.take()
             self._published += 1
-            if self._confirms:
-                self._unconfirmed[self._published] = posting
+            self._unconfirmed[self._published] = posting
             frames += written
             size += posting.size + 800
         return frames
