@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.daemon.contenders import CELERY, HUEY, OURS, RABBITMQ, REDIS
+from bench.daemon.enqueue import NO_CONFIRMS
 from bench.daemon.growth import Curve
 from bench.daemon.setting import Table
 from bench.daemon.turns import best, ratios, spread
@@ -29,17 +30,19 @@ class Facts:
     def __init__(self, tables: Mapping[str, Table], curves: Mapping[str, Curve]) -> None:
         self._tables, self._curves = tables, curves
 
-    def times(self, key: str, figure: str, least: float, *, of: str = "", base: str = "") -> Finding:
+    def times(
+        self, key: str, figure: str, least: float, *, of: str = "", base: str = "", by: str = OURS.name
+    ) -> Finding:
         """Ours at least ``least`` times the figure of the peer ``of``, or of the best one.
 
-        ``base`` is the table of the peer's figure where it is another one.
+        ``base`` is the table of the peer's figure where it is another one; ``by`` a variant of ours.
         """
         found = dict(self._tables[key].found)
         if base:
             found = {OURS.name: found[OURS.name], of: self._tables[base].found[of]}
         peers = [name for name in found if name != OURS.name]
         name = of or best(found, figure, peers)
-        ratio = ratios(found, figure, OURS.name, name)
+        ratio = ratios(found, figure, by, name)
         return Finding(f"{ratio:.2f} x {name}", ratio.median >= least)
 
     def at_most(self, key: str, figure: str, limit: float, form: str = ",.1f") -> Finding:
@@ -112,6 +115,11 @@ AIMS = [
     ),
     *_both(
         "enqueue, one by one", "≥ 3 x Celery", lambda f, b: f.times(f"fill {b}", "rate", 3, of=CELERY.name)
+    ),
+    Aim(
+        "enqueue, one by one, rabbitmq, with Celery's promise (no confirms)",
+        "≥ 3 x Celery",
+        lambda f: f.times("fill rabbitmq", "rate", 3, of=CELERY.name, by=NO_CONFIRMS.name),
     ),
     *_both(
         "enqueue, many at once",

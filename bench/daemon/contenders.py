@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workerd.source.amqp.topology import DELAY_QUEUES
@@ -80,6 +80,15 @@ OURS = Contender(
     results="celery-task-meta-*",
     fill="batch",
 )
+
+
+def variant(feature: str, words: str = "") -> Contender:
+    """Ours with an app file of its own, and ``words`` on the command line."""
+    name = f"workerd {feature}"
+    made = replace(OURS, name=name)
+    return replace(made, command=f"workerd -A {made.app} start --size {{children}} {words}")
+
+
 CELERY = Contender(
     "celery",
     "celery -A app_celery worker --concurrency {children}",

@@ -5,15 +5,21 @@ Units: tasks a second; microseconds of the client's CPU time a task.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from bench.daemon.brokers import Broker
-from bench.daemon.contenders import APPS, Contender
-from bench.daemon.running import run
+from bench.daemon.contenders import APPS, OURS, RABBITMQ, Contender, variant
+from bench.daemon.running import BenchError, run
 from bench.daemon.setting import Column, Setting, Table
 from bench.daemon.turns import Figures, take_turns
 
+NO_CONFIRMS = variant("no confirms")
+"""Ours on RabbitMQ with Celery's promise: a call returns when its message is written, not when it is kept."""
+
 COLUMNS = (Column("rate", "tasks/s"), Column("cpu", "CPU µs"))
+
+PATIENCE = 20.0
 
 VERBS = {"fill": "one by one", "batch": "many at once"}
 
@@ -24,6 +30,8 @@ def measure(setting: Setting) -> Iterator[Table]:
         broker = setting.broker(name)
         for verb, how in VERBS.items():
             contenders = [each for each in setting.contenders(name) if verb == "fill" or has_batches(each)]
+            if OURS in contenders and (name, verb) == (RABBITMQ, "fill"):
+                contenders.insert(1, NO_CONFIRMS)
             print(f"enqueue, {name}, {how}")
 
             def turn(
@@ -37,10 +45,21 @@ def measure(setting: Setting) -> Iterator[Table]:
 
 
 def enqueue(contender: Contender, broker: Broker, verb: str, tasks: int) -> Figures:
-    """One turn."""
+    """One turn.  Errors: BenchError when a message of ours has not arrived."""
     with run(contender, broker, tasks) as it:
         took = it.send(verb)
+        if contender.ours:
+            arrived(contender, broker, tasks)
     return {"rate": tasks / took["seconds"], "cpu": took["cpu"] / tasks * 1e6}
+
+
+def arrived(contender: Contender, broker: Broker, tasks: int) -> None:
+    """Return when the broker has so many messages: what is not confirmed comes a moment later."""
+    until = time.monotonic() + PATIENCE
+    while (found := broker.left(contender)) != tasks:
+        if time.monotonic() > until:
+            raise BenchError(f"{contender.name}: of {tasks} messages the broker has {found}")
+        time.sleep(0.05)
 
 
 def has_batches(contender: Contender) -> bool:

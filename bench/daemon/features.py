@@ -8,23 +8,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 
 from bench.daemon.brokers import Broker
-from bench.daemon.contenders import APPS, OURS, Contender
+from bench.daemon.contenders import APPS, OURS, Contender, variant
 from bench.daemon.drain import CHILDREN, drain, emptied
 from bench.daemon.drain import COLUMNS as DRAIN
 from bench.daemon.running import run
 from bench.daemon.setting import Column, Setting, Table
 from bench.daemon.turns import Figures, take_turns
-
-
-def variant(feature: str, words: str = "") -> Contender:
-    """Ours with an app file of its own, and ``words`` on the command line."""
-    name = f"workerd {feature}"
-    made = replace(OURS, name=name)
-    return replace(made, command=f"workerd -A {made.app} start --size {{children}} {words}")
-
 
 FIXED_PREFETCH = variant("fixed prefetch")
 EVENTS = variant("events", "-E")
