@@ -131,6 +131,7 @@ OTHER_DEFAULTS: Mapping[str, str] = MappingProxyType(
         "worker_hijack_root_logger": "`False` by default: the app's own handlers stay",
         "broker_connection_max_retries": "By default tried for ever",
         "broker_heartbeat": "9 seconds at most",
+        "broker_transport_options": "`confirm_publish` is True unless it is set: a call waits until RabbitMQ has its message",
         "worker_redirect_stdouts_level": "By default `INFO` for stdout and `WARNING` for stderr",
         "worker_disable_prefetch": "On RabbitMQ too",
         "worker_log_format": "By default Celery's own",

@@ -1,6 +1,7 @@
 """What a message costs who sends it, counted and not timed: calls of Python functions.
 
-A budget is about a seventh above what was counted when it was set; lower it when a change makes calls cheaper.
+A budget is about a seventh above what was counted when it was set.  Where a change makes calls cheaper, lower
+it, so that the next one cannot undo that.
 """
 
 from __future__ import annotations
