@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -101,3 +103,46 @@ def test_without_confirms_what_cannot_be_written_is_sent_again(
             app.send_task("t", (4,), retry=False)
         with reading(rabbit_url, queue) as found:
             eventually(lambda: found() == [0, 1, 2, 3], within=20)
+
+
+SCRIPT = """
+import atexit, sys
+from workerd import App
+
+app = App("proj", broker=sys.argv[1], task_default_queue=sys.argv[2])
+app.conf.broker_transport_options = {"confirm_publish": False}
+used = []
+atexit.register(lambda: print("connected" if used[0].connected else "left"))  # after what comes later
+for number in range(1000):
+    app.send_task("t", (number,))
+with app.broker.seat() as seat:
+    used.append(seat.connection)
+print("sent", flush=True)
+sys.stdin.readline()
+"""
+
+
+def run_script(url: str, queue: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-c", SCRIPT, url, queue]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_without_confirms_a_process_that_ends_takes_its_leave(rabbit_url: str, queue: str) -> None:
+    with run_script(rabbit_url, queue) as script:
+        told, _ = script.communicate("\n", timeout=60)
+    assert told.split() == ["sent", "left"]
+    with reading(rabbit_url, queue) as found:
+        assert found() == list(range(1000))  # a broker that has been left has read all
+
+
+def test_a_broker_that_is_silent_does_not_keep_a_process(
+    rabbit_server: RabbitServer, rabbit_url: str, queue: str
+) -> None:
+    with Proxy(rabbit_server.port) as proxy, run_script(proxy.url(rabbit_url), queue) as script:
+        assert script.stdout is not None
+        assert script.stdout.readline() == "sent\n"
+        proxy.freeze()
+        told, _ = script.communicate("\n", timeout=60)
+        proxy.resume()
+    assert script.returncode == 0
+    assert told == "left\n"

@@ -78,7 +78,7 @@ def test_closing_leaves_seats_that_can_be_used_again() -> None:
     seats = Seats(connect, 2)
     with seats.taken() as seat:
         seat.connection.connect()
-    seats.close()
+    seats.close(patience=1.0)  # which is for sockets of AMQP
     assert not seat.connection.connected
     with seats.taken() as one, seats.taken() as other:
         assert one is not other

@@ -6,7 +6,9 @@ Errors:  UnavailableError, in one line, when the broker cannot be reached; Confi
 
 from __future__ import annotations
 
+import atexit
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -30,6 +32,10 @@ SILENCE = 5.0
 """Seconds for which a Redis server may be silent.  kombu's own longest wait in one command is a second."""
 
 
+GOODBYE = 2.0
+"""Seconds for each word of a leave at the end of a process."""
+
+
 class Broker:
     """Where an app's messages go."""
 
@@ -37,6 +43,7 @@ class Broker:
         self._conf = conf
         self._opened: tuple[tuple[Any, ...], Seats] | None = None  # and for which settings
         self._inherited: list[Seats] = []
+        self._leaves = False  # at the end of the process
 
     def urls(self, purpose: str = "broker_url") -> tuple[str, ...]:
         """The URLs for ``purpose`` (broker_read_url, broker_write_url), as they were set."""
@@ -108,11 +115,11 @@ class Broker:
             _raise_redis(first, exc)
             raise
 
-    def close(self) -> None:
-        """Close the connections of this process that are not in use."""
+    def close(self, patience: float | None = None) -> None:
+        """Close the connections of this process that are not in use; on AMQP see ``Seat.close``."""
         opened, self._opened = self._opened, None
         if opened is not None and opened[0][0] == os.getpid():
-            opened[1].close()
+            opened[1].close(patience)
 
     def _seats(self) -> Seats:
         # A fork shares the sockets of its parent, so it must not use them, nor close them in protocol;
@@ -126,6 +133,9 @@ class Broker:
             self._inherited.append(opened[1])
         seats = Seats(partial(self.connection, purpose="broker_write_url"), conf.broker_pool_limit)
         self._opened = ((*settings[:-1], dict(options)), seats)  # a copy: they may be changed in place
+        if not (self._leaves or options.get("confirm_publish", True)):
+            self._leaves = True
+            atexit.register(_leave, weakref.ref(self))
         return seats
 
     def _transport_options(self, urls: Sequence[str]) -> dict[str, Any]:
@@ -137,6 +147,12 @@ class Broker:
             options.setdefault("socket_connect_timeout", SILENCE)
             options.setdefault("socket_timeout", SILENCE)
         return options
+
+
+def _leave(ref: weakref.ref[Broker]) -> None:
+    """Without confirms RabbitMQ may drop what it has not read when a connection just ends."""
+    if (broker := ref()) is not None:
+        broker.close(GOODBYE)
 
 
 def _unusable(urls: Sequence[str]) -> ConfigError:

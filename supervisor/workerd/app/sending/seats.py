@@ -15,6 +15,7 @@ from kombu.messaging import Producer
 from workerd.app.sending.connection import BrokerConnection
 from workerd.app.sending.outlet.base import Outlet
 from workerd.app.sending.outlet.opening import open_outlet
+from workerd.transport.kinds import kind_of
 
 
 class BrokerProducer(Producer):
@@ -55,10 +56,12 @@ class Seat:
         self.connection.collect()  # type: ignore[no-untyped-call]
         self.producer.revive(self.connection)
 
-    def close(self) -> None:
-        """Take leave of the broker."""
+    def close(self, patience: float | None = None) -> None:
+        """Take leave of the broker; over a socket of AMQP each word of it is waited for so many seconds."""
         if self._outlet is not None:
             self._outlet.close()
+        if patience is not None and self.connection.connected and kind_of(self.connection) == "amqp":
+            self.connection.connection.transport.sock.settimeout(patience)
         self.connection.release()  # type: ignore[no-untyped-call]
 
 
@@ -97,7 +100,7 @@ class Seats:
         else:
             seat.close()
 
-    def close(self) -> None:
+    def close(self, patience: float | None = None) -> None:
         """Close the seats that are free; those that are taken end with their process."""
         free = []
         with suppress(Empty):
@@ -106,7 +109,7 @@ class Seats:
                 free.append(self._free.pop())
         for seat in free:
             if seat is not None:
-                seat.close()
+                seat.close(patience)
             self._put(seat)
 
     def _put(self, seat: Seat | None) -> None:
