@@ -188,10 +188,7 @@ class Child:
     def _run(self, header: bytes, body: bytes) -> None:
         """Run one job; its DONE waits for what comes next."""
         job_id, title, job_header = frames.decode(header)
-        if self._ended is not None:
-            self._tell_end(job_id)
-        else:
-            self._link.send_between(frames.STARTED, frames.encode([job_id]))
+        self._tell_end(job_id)
         report = JobReport(self._link, self._interrupt, job_id)
         begun = time.monotonic()
         if title != self._shown or begun >= self._stale:

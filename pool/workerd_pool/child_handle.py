@@ -151,7 +151,7 @@ class ChildHandle:
         try:
             if large:
                 # It reads without room for a descriptor unless it is told.
-                self.sockets.send(frames.LARGE)
+                self.sockets.send(frames.LARGE, frames.encode(job.id))
             self.sockets.send(frames.RUN, header, job.body)
         except BlockingIOError:
             return False
@@ -229,12 +229,12 @@ class ChildHandle:
 
     # -- what it tells
 
-    def begin(self, job_id: int, now: float) -> Job | None:
-        """The child has read this job: its limits run."""
+    def begin(self, job_id: int, since: float, now: float) -> Job | None:
+        """The child has read this job, no sooner than ``since``: from ``now`` on its limits run."""
         job = self.jobs.get(job_id)
         if job is None:
             return None
-        self.current, self.since = job, now
+        self.current, self.since = job, since
         soft, hard = self.limits(job)
         if soft is not None or hard is not None:
             self.due.begin_job(now, soft, hard)

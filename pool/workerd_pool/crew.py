@@ -71,9 +71,9 @@ class Crew:
         self._children: dict[int, ChildHandle] = {}
         self._last_key = 0
         self._attention = Attention(loop, self.read)
+        dispatcher.beginnings.on_begun = self._replace_spent
         self._serve_by_kind: dict[int, Callable[[ChildHandle, bytes, bytes], None]] = {
             Kind.DONE: dispatcher.feedback.on_done,
-            Kind.STARTED: dispatcher.feedback.on_started,
             Kind.PROGRESS: dispatcher.feedback.on_progress,
             Kind.INITIALISED: self._on_initialised,
             Kind.READY: self._on_ready,
@@ -204,10 +204,13 @@ class Crew:
             if serve is None:
                 raise ProtocolError(f"a child sent a frame of kind {kind}")
             serve(child, header, body)
-        if child.spent and not child.leaving:
-            self._events.child_spent(child)
+        self._replace_spent(child)
         if child.state is ChildState.DRAINING and not child.jobs and child.due.phase == NEVER:
             self._enter(child, "gone")
+
+    def _replace_spent(self, child: ChildHandle) -> None:
+        if child.spent and not child.leaving:
+            self._events.child_spent(child)
 
     def _distrust(self, child: ChildHandle, exc: Exception) -> None:
         logger.error("%s cannot be served any more and is killed: %r", child.name(), exc)
@@ -269,6 +272,7 @@ class Crew:
         except (ProtocolError, msgspec.MsgspecError, MemoryError, OSError) as exc:
             logger.error("%s left broken frames behind: %r", child.name(), exc)
         self._stop_reading(child)
+        self._dispatcher.beginnings.look_at(child, self._clock())
         if child.state is ChildState.DRAINING and child.current is not None:
             # It was to go after this job, not with it.
             child.wanted_dead = False

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from workerd_pool.alarm import Alarm
 from workerd_pool.backlog import Backlog
+from workerd_pool.beginnings import Beginnings
 from workerd_pool.child_handle import ChildHandle
 from workerd_pool.contract import Job, Listener
 from workerd_pool.deadlines import NEVER
@@ -35,6 +36,7 @@ class Dispatcher:
     def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
         self._listener, self._clock = listener, clock
         self.feedback = Feedback(self, listener, clock)
+        self.beginnings = Beginnings(self.feedback.begun)
         self.alarm: Alarm | None = None
         self.on_rest: Callable[[], None] = lambda: None  # a child of another generation has no job now
         self.prefer = 0  # the current generation; children of others get jobs last, one at a time
@@ -73,9 +75,8 @@ class Dispatcher:
     def take_back(self) -> list[Job]:
         """Every job that no child has read; they are the host's again."""
         taken = self._backlog.empty()
-        for child in [
-            child for child in set(self._holders.values()) if len(child.jobs) > (child.current is not None)
-        ]:
+        holders = set(self._holders.values())
+        for child in [child for child in holders if len(child.jobs) > (child.current is not None)]:
             taken.extend(self._unload(child))
         return taken
 
@@ -181,6 +182,7 @@ class Dispatcher:
 
     def relieve(self, now: float) -> None:
         """Take back what waits behind long jobs, or is not read; called when the alarm rings."""
+        self.beginnings.look(now)
         relieved = self.silence.due <= now and self.silence.look(self._takers, now)
         for child in list(self._takers):
             if child.due.queue > now:
@@ -274,7 +276,9 @@ class Dispatcher:
         self._holders[job.id] = child
         if self.silence.due == NEVER and self.alarm is not None:
             self.alarm.at(self.silence.begin(self._clock()))
-        if len(child.jobs) > 1 and child.due.queue == NEVER:
+        if len(child.jobs) == 1:
+            self.beginnings.expect(child, self._clock())
+        elif child.due.queue == NEVER:
             self._watch_queue(child, self._clock())
         self._roomy[child] = None
         self._roomy.move_to_end(child)

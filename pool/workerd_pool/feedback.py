@@ -15,7 +15,6 @@ from workerd_pool.log import complain, logger, tell
 if TYPE_CHECKING:
     from workerd_pool.dispatcher import Dispatcher
 
-_decode_started = msgspec.msgpack.Decoder(tuple[int]).decode
 _decode_done = msgspec.msgpack.Decoder(tuple[int, float, dict[str, Any], int, str, int | None]).decode
 _decode_progress = msgspec.msgpack.Decoder(tuple[int, dict[str, Any]]).decode
 
@@ -26,13 +25,10 @@ class Feedback:
     def __init__(self, dispatcher: Dispatcher, listener: Listener, clock: Callable[[], float]) -> None:
         self._dispatcher, self._listener, self._clock = dispatcher, listener, clock
 
-    def on_started(self, child: ChildHandle, header: bytes, body: bytes) -> None:
-        """STARTED: the child has read a job for which it had to wait."""
-        self._begun(child, _decode_started(header)[0], self._clock())
-
     def on_progress(self, child: ChildHandle, header: bytes, body: bytes) -> None:
         """PROGRESS of a job."""
         job_id, told = _decode_progress(header)
+        self._dispatcher.beginnings.look_at(child, self._clock())
         job = child.jobs.get(job_id)
         if job is not None:
             tell(self._listener.on_progress, job, told, body)
@@ -41,6 +37,8 @@ class Feedback:
         """DONE: the outcome of a job, and the id of the one that the child has read and begins now."""
         job_id, seconds, outcome, printed, worn, begun = _decode_done(header)
         now = self._clock()
+        if child.current is None and job_id in child.jobs:
+            self._dispatcher.beginnings.over(child, job_id, now)
         job = child.finish(job_id, now)
         if job is None:
             logger.warning("%s: DONE of job %d that it does not have", child.name(), job_id)
@@ -57,10 +55,14 @@ class Feedback:
             except Exception:  # noqa: BLE001 - it is logged
                 complain(self._listener.on_done)
         if begun is not None:
-            self._begun(child, begun, now)
+            self.begun(child, begun, now, now)
+        elif child.jobs:
+            # Given meanwhile: it was not there yet when the child looked.
+            self._dispatcher.beginnings.expect(child, now)
 
-    def _begun(self, child: ChildHandle, job_id: int, now: float) -> None:
-        job = child.begin(job_id, now)
+    def begun(self, child: ChildHandle, job_id: int, since: float, now: float) -> None:
+        """The child has read a job, no sooner than ``since``."""
+        job = child.begin(job_id, since, now)
         if job is None:
             return
         if child.spec.max_jobs is not None:

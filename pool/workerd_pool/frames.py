@@ -57,7 +57,6 @@ class Kind(IntEnum):
     FORKED = 16
     INITIALISED = 17
     READY = 18
-    STARTED = 19
     DONE = 20
     PROGRESS = 21
     LOG = 22
@@ -66,7 +65,7 @@ class Kind(IntEnum):
 
 
 # To name a member of an enum costs as much as a call: these are for what is done once a job.
-RUN, LARGE, STARTED, DONE = int(Kind.RUN), int(Kind.LARGE), int(Kind.STARTED), int(Kind.DONE)
+RUN, LARGE, DONE = int(Kind.RUN), int(Kind.LARGE), int(Kind.DONE)
 
 Frame = tuple[int, bytes, bytes]
 """Kind (as int: an enum look-up costs more than the rest of the parsing), header, body."""
@@ -142,6 +141,12 @@ def receive_inline(sock: socket.socket, flags: int = 0) -> Frame | None:
     if kind & BY_MEMFD or len(data) != middle + body_size:
         raise ProtocolError("a frame by memfd came without a word before, or its lengths do not add up")
     return kind, data[PREFIX_SIZE:middle], data[middle:]
+
+
+def head(data: bytes) -> tuple[int, bytes]:
+    """Kind and header of a frame that may travel by memfd: then the header is not in it."""
+    kind, header_size, _ = _unpack_prefix(data)
+    return kind, data[PREFIX_SIZE : PREFIX_SIZE + header_size]
 
 
 def receive_bytes(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:

@@ -168,6 +168,7 @@ class Pool:
         instant, so does the one after it: of ``Cause.BYSTANDER``.
         """
         child = self._dispatcher.holder(job_id)
+        self._look()
         if child is None or child.current is None or child.current.id != job_id:
             return False
         self._reconciler.crew.kill_for(child, child.current, Reason(Cause.OPERATOR, words))
@@ -239,13 +240,19 @@ class Pool:
 
     def children(self) -> list[ChildInfo]:
         """Every child, by slot."""
-        now = self._clock()
+        now = self._look()
         return sorted((child.info(now) for child in self._reconciler.crew), key=lambda child: child.slot)
 
     def child(self, pid: int) -> ChildInfo | None:
         """The child of this pid; None once it is gone."""
-        found = (child for child in self._reconciler.crew if child.pid == pid)
-        return next((child.info(self._clock()) for child in found), None)
+        found, now = (child for child in self._reconciler.crew if child.pid == pid), self._look()
+        return next((child.info(now) for child in found), None)
+
+    def _look(self) -> float:
+        """See which jobs have begun; return what time it is."""
+        now = self._clock()
+        self._dispatcher.beginnings.look(now)
+        return now
 
     def journal(self) -> list[Entry]:
         """What the reconciler saw and did last, the oldest first."""

@@ -81,10 +81,10 @@ class Reconciler:
         self.health = Health(clock, self._health_changed)
         self.rollout = Rollout(self, loop, listener, dispatcher)
         self.deaths = Deaths()
-        self._told_empty = False
-        self._reconciling = self._once_more = False
+        self._told_empty = self._reconciling = self._once_more = False
         self._alarm = Alarm(loop, clock, self._ring)
         dispatcher.alarm, dispatcher.on_rest = self._alarm, self.reconcile
+        dispatcher.beginnings.start(loop, clock)
 
     def note(self, happened: Happened, generation: int = 0, slot: int = 0, text: str = "") -> None:
         """Write into the journal."""

@@ -69,6 +69,14 @@ class Sockets:
             return None
         return head[0] if head else None
 
+    def front(self) -> tuple[int, bytes] | None:
+        """Kind and header of the next frame that the child has not read, which stays there."""
+        try:
+            data = self._childs_down.recv(frames.RECEIVE, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError:
+            return None
+        return frames.head(data) if data else None
+
     # -- up
 
     def read(self) -> list[frames.Frame] | None:

@@ -77,7 +77,7 @@ def test_a_template_that_is_dead_and_not_yet_reaped_is_no_failed_start(rig: Rig)
 def test_an_outcome_that_does_not_fit_into_memory_ends_its_job(rig: Rig) -> None:
     rig.boot(1)
     body = b"x" * (64 << 20)
-    job = rig.start_job("digest", body)
+    job = rig.submit("digest", body)
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20), before[1]))

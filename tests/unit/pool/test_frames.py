@@ -52,12 +52,12 @@ def test_big_frames_come_through_a_packet_and_through_a_stream(
     assert frames.receive(packets[1]) == (Kind.RUN, header, body, [])
     decoder = Decoder()
     stream[1].setblocking(False)
-    frames.send(stream[0], Kind.STARTED, b"s")
+    frames.send(stream[0], Kind.PROGRESS, b"s")
     frames.send(stream[0], Kind.DONE, header, body)
     got: list[frames.Frame] = []
     while len(got) < 2:
         got += decoder.feed(*frames.receive_bytes(stream[1]))
-    assert got == [(Kind.STARTED, b"s", b""), (Kind.DONE, header, body)]
+    assert got == [(Kind.PROGRESS, b"s", b""), (Kind.DONE, header, body)]
 
 
 def test_descriptors_ride_behind_the_memfd(packets: Pair) -> None:
