@@ -19,7 +19,7 @@ from workerd_pool.pace import MAX_LARGE
 from workerd_pool.plan import ChildView
 from workerd_pool.reaper import Reaper
 from workerd_pool.sockets import Sockets
-from workerd_pool.states import CHILD_TABLE, ChildEvent, ChildState, Command
+from workerd_pool.states import CHILD_TABLE, READY, ChildEvent, ChildState, Command
 from workerd_pool.teller import Teller
 
 
@@ -67,7 +67,7 @@ class ChildHandle:
     @property
     def ready(self) -> bool:
         """It can take jobs."""
-        return self.state in (ChildState.IDLE, ChildState.BUSY)
+        return self.state in READY
 
     @property
     def leaving(self) -> bool:

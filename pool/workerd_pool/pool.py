@@ -15,7 +15,7 @@ from workerd_pool.errors import PoolClosedError, PoolError
 from workerd_pool.journal import Entry
 from workerd_pool.reaper import Reaper
 from workerd_pool.reconciler import Reconciler
-from workerd_pool.states import ChildState
+from workerd_pool.states import READY, ChildState
 
 
 class Pool:
@@ -69,7 +69,8 @@ class Pool:
     @property
     def alive(self) -> int:
         """Children that can take jobs, of any generation."""
-        return sum(child.ready and not child.silent for child in self._reconciler.crew)
+        # In one call: asked with every message.
+        return len([1 for child in self._reconciler.crew if child.state in READY and not child.silent])
 
     @property
     def busy(self) -> int:

@@ -32,6 +32,10 @@ class ChildState(IntEnum):
     EXITED = 6
 
 
+READY = (ChildState.IDLE, ChildState.BUSY)
+"""In which a child takes jobs."""
+
+
 class ChildEvent(IntEnum):
     """FREED: its last job ended.  RETIRE and KILL: decided by the parent."""
 

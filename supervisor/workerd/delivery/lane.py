@@ -94,7 +94,7 @@ class Lane:
         if self.dispatcher.paused:
             # One at a time, else a pause whose cause does not go away by itself would have no end.
             return int(pool.free > 0 and not any(lane.demand() for lane in self.dispatcher.lanes.values()))
-        return min(self._wanted(pool) + self.dispatcher.parking.bonus[self.name], left)
+        return min(self._wanted(pool) + self.dispatcher.parking.bonus.get(self.name, 0), left)
 
     def _wanted(self, pool: Pool) -> int:
         free = max(pool.free - len(self._acknowledging), 0)

@@ -64,7 +64,7 @@ class Parking:
 
     def take(self, request: Request) -> bool:
         """Leave it to the broker; False when it has to wait here, or not at all."""
-        self._came[request.pool] += 1
+        self._came[request.pool] = self._came.get(request.pool, 0) + 1
         if request.message.eta is None or not self._is_far(request):
             return False
         if not self._can(request):
@@ -98,7 +98,7 @@ class Parking:
     def batch_ended(self) -> None:
         """All that came at once has been taken."""
         for pool, came in self._came.items():
-            if came == self._elsewhere[pool]:
+            if came == self._elsewhere.get(pool, 0):
                 self.bonus[pool] = min(max(self.bonus[pool], came) * 2, MOST_BONUS)
                 self._growing = True
                 self._calm_later()

@@ -16,8 +16,8 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ import hiredis
 
 from workerd.errors import UnavailableError
 from workerd.transport.address import RedisAddress
+from workerd.transport.grouping import Gathering, Group
 from workerd.transport.health import DEADLINE, HealthCheck
 from workerd.transport.loop import Cancelable, Loop
 from workerd.transport.opening import Opening, greeting, hang_up
@@ -68,9 +69,10 @@ class RedisLink:
         self._sock: socket.socket | None = None
         self._write_fd = -1
         self._writing = False  # the hub watches _write_fd
-        self._gathering = False
+        self._gathering = Gathering(self._flush)
         self._out = bytearray()
-        self._waiting: deque[_Group] = deque()
+        self._in = bytearray(READ_SIZE)  # else the kernel maps, moves and unmaps memory for each read
+        self._waiting: deque[Group] = deque()
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._health = HealthCheck(loop, self, patience)
 
@@ -118,21 +120,13 @@ class RedisLink:
             return
         for command in commands:
             self._out += _pack(command)
-        self._waiting.append(_Group(len(commands), then))
-        if not self._writing and not self._gathering:
-            self._write()
+        self._waiting.append(Group(len(commands), then))
+        if not self._gathering.depth:
+            self._flush()
 
-    @contextmanager
-    def together(self) -> Iterator[None]:
+    def together(self) -> AbstractContextManager[None]:
         """What is sent within goes out in one write."""
-        outermost, self._gathering = not self._gathering, True
-        try:
-            yield
-        finally:
-            if outermost:
-                self._gathering = False
-                if not self._writing:
-                    self._write()
+        return self._gathering
 
     def drain(self, patience: float = 5.0) -> None:
         """Block until every reply has come, also those to what the callbacks send; for start-up only.
@@ -178,20 +172,20 @@ class RedisLink:
         """Take what has come and answer the callbacks that are due."""
         while self._sock is not None:
             try:
-                data = self._sock.recv(READ_SIZE)
+                size = self._sock.recv_into(self._in)
             except _AGAIN:
                 return
             except OSError as exc:
                 self.lose(f"reading from {self.address.shown} failed: {exc}")
                 return
-            if not data:
+            if not size:
                 self.lose(f"{self.address.shown} closed the connection")
                 return
             self._health.heard()
-            self._reader.feed(data)
+            self._reader.feed(self._in, 0, size)  # type: ignore[arg-type]  # takes any buffer
             self._answer()
             # TLS may hold decrypted bytes that no poll would tell of.
-            if len(data) < READ_SIZE and not isinstance(self._sock, ssl.SSLSocket):
+            if size < READ_SIZE and not isinstance(self._sock, ssl.SSLSocket):
                 return
 
     def _opened(self, sock: socket.socket) -> None:
@@ -252,6 +246,10 @@ class RedisLink:
             if group.then is not None:
                 group.then(group.replies)
 
+    def _flush(self) -> None:
+        if not self._writing:
+            self._write()
+
     def _write(self) -> None:
         while self._out and self._sock is not None:
             try:
@@ -264,30 +262,21 @@ class RedisLink:
                 self._loop.call_soon(self._hung_up, f"writing to {self.address.shown} failed: {exc}")
                 break
             del self._out[:sent]
-        self._watch(bool(self._out))
+        if self._writing is not bool(self._out):
+            self._watch(not self._writing)
 
     def _hung_up(self, reason: str) -> None:
         self.read()  # its last words may say why
         self.lose(reason)
 
     def _watch(self, wanted: bool) -> None:
-        if self._sock is None or wanted is self._writing:
+        if self._sock is None:
             return
         self._writing = wanted
         if wanted:
             self._loop.add_writer(self._write_fd, self._write)
         else:
             self._loop.remove_writer(self._write_fd)
-
-
-class _Group:
-    """Commands sent together, and the replies that have come."""
-
-    __slots__ = ("replies", "size", "then")
-
-    def __init__(self, size: int, then: Replies | None) -> None:
-        self.size, self.then = size, then
-        self.replies: list[Any] = []
 
 
 def error_in(replies: Sequence[Any]) -> ReplyError | None:

@@ -81,6 +81,32 @@ def test_work_that_others_do_on_the_in_flight_store_wakes_nobody(
 
 
 @pytest.mark.usefixtures("no_net")
+def test_who_is_woken_looks_in_the_same_turn_of_the_loop(
+    node: MakeNode, redis_url: str, client: redis.Redis
+) -> None:
+    ours = idle(node(redis_url).start())
+    looking, pacer = ours.source._groups[GROUP].looks, ours.source._pacer  # type: ignore[attr-defined]
+    ours.until(lambda: pacer._next < time.monotonic())  # it has rested from its last look
+    client.lpush("q", envelope("t"))
+    while looking.armed:
+        ours.turn()
+    assert looking.under_way
+    ours.until(lambda: ours.ids == ["t"])
+
+
+@pytest.mark.usefixtures("no_net")
+def test_who_waits_for_the_servers_word_does_not_look_beside_what_it_settles(
+    node: MakeNode, redis_url: str, client: redis.Redis
+) -> None:
+    client.lpush("q", envelope("t"))
+    ours = idle(node(redis_url).start())
+    ours.until(lambda: ours.source._groups[GROUP].looks.armed)  # type: ignore[attr-defined]
+    before = looks(client)
+    ours.confirmed(ours.source.settle, ours.got[:])
+    assert looks(client) == before + 1  # the settlement itself
+
+
+@pytest.mark.usefixtures("no_net")
 def test_a_message_that_comes_while_there_is_no_room_is_found_when_there_is(
     node: MakeNode, redis_url: str, client: redis.Redis
 ) -> None:

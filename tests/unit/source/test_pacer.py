@@ -78,6 +78,42 @@ def test_rested_work_begins_in_the_next_turn(
     assert work == [1, 1]
 
 
+def test_what_is_urgent_is_done_before_the_next_turn_unless_it_has_to_rest(
+    loop: FakeLoop, clock: FakeClock, pacer: Pacer, work: list[int]
+) -> None:
+    pacer.ask_at_once()
+    assert (work, loop.soon) == ([1], [])
+    pacer.ask_at_once()
+    [(delay, _)] = loop.later
+    assert (work, delay) == ([1], 0.5)
+
+
+def test_what_is_urgent_waits_for_the_turn_that_others_have_asked_for(
+    loop: FakeLoop, pacer: Pacer, work: list[int]
+) -> None:
+    pacer.ask(), pacer.ask_at_once()
+    assert not work
+    loop.turn()
+    assert work == [1]
+
+
+def test_work_that_asks_for_itself_is_done_again_and_not_within_itself(
+    loop: FakeLoop, clock: FakeClock
+) -> None:
+    depth = [0]
+
+    def nested() -> int:
+        depth[0] += 1
+        assert depth[0] == 1
+        pacer.ask_at_once()
+        depth[0] -= 1
+        return 0
+
+    pacer = Pacer(loop, clock, 0.0, nested)  # type: ignore[arg-type]
+    pacer.ask_at_once()
+    assert len(loop.soon) == 1
+
+
 def test_a_closed_pacer_works_no_more(loop: FakeLoop, pacer: Pacer, work: list[int]) -> None:
     pacer.ask(), pacer.close(), loop.turn()
     pacer.ask(), loop.turn()

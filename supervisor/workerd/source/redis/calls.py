@@ -44,6 +44,15 @@ class Calls:
         call = (len(keys), *keys, *args)
 
         def answered(replies: list[Any]) -> None:
+            # No script has errors inside its answer, which may hold hundreds of messages.
+            for reply in replies:
+                if isinstance(reply, ReplyError):
+                    failed(replies)
+                    return
+            if then is not None:
+                then(replies)
+
+        def failed(replies: list[Any]) -> None:
             if isinstance(replies[0], ReplyError) and str(replies[0]).startswith("NOSCRIPT"):
                 self.link.send([("EVAL", script.text, *call), *reads], judged)
             else:

@@ -20,17 +20,21 @@ SPREAD, LONGEST_SPREAD = 0.002, 0.02
 
 
 class Group:
-    """``ask`` asks for a round, in which ``look`` is called; ``hand_over`` takes what was found."""
+    """``ask`` asks for a round, in which ``look`` is called; ``ask_at_once`` for one without delay.
+
+    ``hand_over`` takes what was found.
+    """
 
     def __init__(
         self,
         loop: Loop,
         looks: Looks,
         ask: Callable[[], object],
+        ask_at_once: Callable[[], object],
         hand_over: Callable[[list[Delivery]], object],
     ) -> None:
         self.looks, self.room = looks, 0
-        self._loop, self._ask, self._hand_over = loop, ask, hand_over
+        self._loop, self._ask, self._ask_at_once, self._hand_over = loop, ask, ask_at_once, hand_over
         self._turn: Cancelable | None = None  # a wake-up that lets other nodes go first
         self._woken = False  # the look that comes next is one for which the server woke us
         self._wasted = 0  # such looks in a row that came too late for a message
@@ -46,7 +50,11 @@ class Group:
 
     def look(self) -> bool:
         """A round has come; True when a look was sent."""
-        return self.room > 0 and self.looks.look(self.room, self._looked)
+        looks = self.looks
+        # What is armed has seen empty lists, and the server will tell of a change.
+        if self.room <= 0 or (looks.armed and looks.tracking):
+            return False
+        return looks.look(self.room, self._looked)
 
     def look_anyway(self) -> None:
         """Whether the server tells us or not."""
@@ -61,11 +69,12 @@ class Group:
         self._woken = True
         # Every idle node wakes for one message; those that came too late last time let others go first.
         spread = min(self._wasted * SPREAD, LONGEST_SPREAD)
-        self.stop()
+        if self._turn is not None:
+            self.stop()
         if spread:
             self._turn = self._loop.call_later(random.uniform(0, spread), self.wait)
-        else:
-            self.wait()
+        elif self.room > 0:
+            self._ask_at_once()
 
     def stop(self) -> None:
         """Forget a wake-up that is on its way.  May be called twice."""

@@ -28,6 +28,17 @@ class _Place(NamedTuple):
     tail: str
 
 
+class _Order(NamedTuple):
+    """What all looks say that serve the queues in the same order."""
+
+    queues: list[str]
+    keys: list[str]
+    tails: list[str]
+    of_lists: list[str]
+    """The queue of each list."""
+    reads: Sequence[Command]
+
+
 class Looks:
     """One look at a time; unless ``strict``, the queue that was served first goes to the end of the order."""
 
@@ -36,6 +47,7 @@ class Looks:
         self._read = read
         self.queues: list[str] = []
         self._places: dict[str, _Place] = {}
+        self._order = _Order([], [], [], [], ())
         self._watched: set[bytes] = set()  # their lists, as the server names them
         self.tracking = self.strict = False
         self.armed = False
@@ -82,19 +94,25 @@ class Looks:
             return False
         self.under_way, self.armed = True, False
         asked = min(room, MOST)
+        if self._order.queues != self.queues:
+            self._order = self._ordered()
+        order = self._order
+        args: list[Word] = [asked, f"{self._inflight.score:.3f}", self._prefix, self._number]
+        # The lists of a level share the room; where there is one list a level, it may have it all.
+        args += (1 if self.strict else len(self.queues), *order.tails)
+        reads = order.reads if self.tracking and self._short else ()
+        took = partial(self._took, asked, self._number, order.of_lists, then)
+        self._number += asked
+        self._calls.script(FETCH, order.keys, args, took, reads)
+        return True
+
+    def _ordered(self) -> _Order:
         places = [self._places[queue] for queue in self.queues]
         names = [name for level in zip(*(place.lists for place in places), strict=True) for name in level]
         steps = len(self._keys.steps)
-        queues = self.queues * steps
-        args: list[Word] = [asked, f"{self._inflight.score:.3f}", self._prefix, self._number]
-        # The lists of a level share the room; where there is one list a level, it may have it all.
-        args += [1 if self.strict else len(self.queues), *([place.tail for place in places] * steps)]
         keys = [self._keys.unacked, self._keys.index, *names]
-        reads: list[Command] = [("EXISTS", *names)] if self.tracking and self._short else []
-        took = partial(self._took, asked, self._number, queues, then)
-        self._number += asked
-        self._calls.script(FETCH, keys, args, took, reads)
-        return True
+        tails, reads = [place.tail for place in places] * steps, (("EXISTS", *names),)
+        return _Order(self.queues.copy(), keys, tails, self.queues * steps, reads)
 
     def _took(self, asked: int, number: int, queues: list[str], then: Looked, replies: list[Any]) -> None:
         self.under_way = False

@@ -20,7 +20,7 @@ class Pacer:
 
     def __init__(self, loop: Loop, clock: Clock, gap: float, work: Callable[[], int]) -> None:
         self._loop, self._clock, self._gap, self._work = loop, clock, gap, work
-        self._asked = self._closed = False
+        self._asked = self._closed = self._working = False
         self._next = clock.now()
         self._timer: Cancelable | None = None
 
@@ -34,6 +34,13 @@ class Pacer:
         else:
             self._timer = self._loop.call_later(rest, self._fire)
 
+    def ask_at_once(self) -> None:
+        """As ``ask``, but what has rested works before this returns."""
+        if not (self._asked or self._closed or self._working) and self._next <= self._clock.now():
+            self._fire()
+        else:
+            self.ask()
+
     def close(self) -> None:
         """Call no more."""
         self._closed = True
@@ -45,4 +52,8 @@ class Pacer:
         if not self._closed:
             began = self._clock.now()
             self._next = began + self._gap  # for who asks from inside the work
-            self._next = began + self._gap * self._work()
+            self._working = True
+            try:
+                self._next = began + self._gap * self._work()
+            finally:
+                self._working = False

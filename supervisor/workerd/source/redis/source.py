@@ -224,7 +224,7 @@ class RedisSource:
         prefix = new_prefix(self._owner.name)
         looks = Looks(self._calls, self._keys, self._inflight, prefix, self._read)
         looks.tracking, looks.strict = tracking, name in self._strict
-        return Group(self._loop, looks, self._pacer.ask, self._hand_over)
+        return Group(self._loop, looks, self._pacer.ask, self._pacer.ask_at_once, self._hand_over)
 
     def _round(self) -> int:
         if not self._link.up:  # before start

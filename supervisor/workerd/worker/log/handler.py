@@ -45,6 +45,8 @@ class Handler(logging.StreamHandler[LogStream]):
         stream.told = self._told
         stream.told_dropped = self._usual.dropped
         self._alone = False
+        self._attached = False
+        self._looked = False  # in this turn of the loop, whether it is alone
 
     @property
     def coloured(self) -> bool:
@@ -70,23 +72,25 @@ class Handler(logging.StreamHandler[LogStream]):
     def attach(self, hub: Hub, hold: Callable[[bool], None]) -> None:
         """The loop runs: see ``LogStream.attach``."""
         self.stream.attach(hub, hold)
+        self._attached = True
         hub.on_tick.add(self.look_around)
 
     def detach(self, hub: Hub) -> None:
         """The loop ends.  May be called twice."""
         hub.on_tick.discard(self.look_around)
-        self._alone = False
+        self._attached = self._alone = self._looked = False
         self.stream.detach()
 
     def look_around(self) -> None:
         """An app may add a handler, a filter or a format of its own at any time: seen in the next turn."""
-        logger: logging.Logger = logging.getLogger(TASKS)
-        self._alone = self._text is not None and logger.isEnabledFor(logging.INFO) and self._hears(logger)
+        self._looked = False
         if self.storms.until < math.inf:
             self.tell_storms(time.time())
 
     def say(self, text: str) -> bool:
         """Log this line of TASKS at INFO; False when it must go through logging, as somebody else hears."""
+        if not self._looked:
+            self._look()
         usual = self._text
         if not self._alone or usual is None or self.lock is None:
             return False
@@ -95,6 +99,16 @@ class Handler(logging.StreamHandler[LogStream]):
             self.stream.write(f"{usual.lead}[{usual.moment(time.time())}: INFO/MainProcess] {text}\n")
             self.stream.flush_later()
         return True
+
+    def _look(self) -> None:
+        logger: logging.Logger = logging.getLogger(TASKS)
+        self._looked = self._attached
+        self._alone = (
+            self._attached
+            and self._text is not None
+            and logger.isEnabledFor(logging.INFO)
+            and self._hears(logger)
+        )
 
     def _hears(self, logger: logging.Logger) -> bool:
         """True when what ``logger`` is told comes to this handler as it is, and to no other."""

@@ -142,10 +142,14 @@ class Hub(KombuHub):
         Returns a promise; ``cancel()`` takes the call back.
         """
         item = callback if isinstance(callback, Thenable) else promise(callback, args)
-        self._soon.append(item)
+        self.line_up(item)
+        return item
+
+    def line_up(self, callback: Callable[[], Any]) -> None:
+        """As ``call_soon``, for what needs not be taken back."""
+        self._soon.append(callback)
         if threading.get_ident() != self._thread:
             self._ring()
-        return item
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)

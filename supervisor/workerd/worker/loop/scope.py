@@ -103,7 +103,7 @@ class Scope:
         """As ``Hub.call_soon``."""
         item = callback if isinstance(callback, Thenable) else promise(callback, args)
         if not self.closed:
-            self.hub.call_soon(Owned(self, item))
+            self.hub.line_up(Owned(self, item))
         return item
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> TimerEntry:
