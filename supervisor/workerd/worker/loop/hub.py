@@ -92,7 +92,7 @@ class Hub(KombuHub):
         """End ``run`` after this turn, also when it has not begun; the first code that is given counts."""
         self._stopping = True
         self._code = self._code if self._code is not None else code
-        self._ring()
+        os.eventfd_write(self._bell, 1)
 
     def turn(self) -> None:
         """Everything that is ready now, then sleep until the next deadline or event and dispatch."""
@@ -149,10 +149,7 @@ class Hub(KombuHub):
         """As ``call_soon``, for what needs not be taken back."""
         self._soon.append(callback)
         if threading.get_ident() != self._thread:
-            self._ring()
-
-    def _ring(self) -> None:
-        os.eventfd_write(self._bell, 1)
+            os.eventfd_write(self._bell, 1)
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> TimerEntry:
         """Call it once, ``delay`` seconds from now."""
