@@ -235,7 +235,9 @@ class ChildHandle:
         if job is None:
             return None
         self.current, self.since = job, since
-        soft, hard = self.limits(job)
+        # As in ``limits``, which is a call more with every job.
+        soft = self.spec.soft_limit if job.soft_limit is None else job.soft_limit
+        hard = self.spec.hard_limit if job.hard_limit is None else job.hard_limit
         if soft is not None or hard is not None:
             self.due.begin_job(now, soft, hard)
         if self.due.memory == NEVER:

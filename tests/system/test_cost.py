@@ -40,9 +40,9 @@ def is_system_call(name: str) -> bool:
 @pytest.mark.parametrize(
     ("url", "backend", "calls", "system_calls"),
     [
-        pytest.param("redis_url", "", 115, 3.5, id="redis"),
-        pytest.param("redis_url", "redis_url", 145, 3.5, id="redis-results"),
-        pytest.param("fresh_rabbit_url", "", 148, 3.5, id="rabbitmq"),
+        pytest.param("redis_url", "", 80, 3.5, id="redis"),
+        pytest.param("redis_url", "redis_url", 107, 3.5, id="redis-results"),
+        pytest.param("fresh_rabbit_url", "", 109, 3.5, id="rabbitmq"),
     ],
 )
 def test_a_message_costs_the_supervisor_no_more_than_its_budget(

@@ -165,6 +165,7 @@ class Dispatcher:
 
     def on_deliveries(self, deliveries: list[Delivery]) -> None:
         """Take what the source has fetched; what cannot be run is put aside, never dropped."""
+        self.narrator.look()
         for delivery in deliveries:
             self.intake.take(delivery)
         self.parking.batch_ended()
@@ -188,7 +189,7 @@ class Dispatcher:
             request.timer = self.timer.call_after(delay, self.due, (request,), priority=6)
             return
         request.stage = Stage.RESERVED
-        self.lane_of(request).line_up(request)
+        self.lanes[request.pool].line_up(request)
 
     def due(self, request: Request) -> None:
         """It waits for its ETA no more."""

@@ -46,7 +46,8 @@ class Intake:
         elif not self._join(delivery, message):
             request = self._request(delivery, message)
             desk.totals.received += 1
-            desk.narrator.received(request)
+            if desk.narrator.tells_received:
+                desk.narrator.received(request)
             if desk.events is not None:
                 desk.events.received(request)
             if self.callbacks:
@@ -109,7 +110,7 @@ class Intake:
             received=desk.clock.wall(),
             pool=lane.name,
             deaths=tally.deaths,
-            suspect=desk.deaths.suspected(tally),
+            suspect=tally.deaths > 0 and desk.deaths.suspected(tally),
         )
         desk.table.add(request)
         return request

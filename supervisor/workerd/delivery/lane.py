@@ -166,7 +166,7 @@ class Lane:
         options = request.options = self.tasks[request.message.task]
         if not options.acks_late and not request.acknowledged:
             return self.acknowledge(request)
-        if self.dispatcher.deaths.must_wait(request):
+        if request.suspect and self.dispatcher.deaths.must_wait(request):
             return False
         request.stage = Stage.RUNNING
         return True

@@ -32,10 +32,15 @@ class Narrator:
         """A short way into the log for what is told of nearly every task; False when it is closed."""
         self.shows_args = False
         """Tell also the arguments, as the sender has written them into the message."""
+        self.tells_received = False
+        """``received`` is of use."""
+
+    def look(self) -> None:
+        """Messages come: see whether anybody wants to hear of each."""
+        self.tells_received = logger.isEnabledFor(logging.DEBUG)
 
     def received(self, request: Request) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("Task %s received", request.title, extra=facts("task.received", request))
+        logger.debug("Task %s received", request.title, extra=facts("task.received", request))
 
     def ended(self, request: Request, outcome: Outcome) -> None:
         runtime = f"{outcome.runtime:.3f}s" if outcome.runtime is not None else "?"

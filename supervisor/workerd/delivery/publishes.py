@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from workerd.delivery.request import Verdict
+from workerd.delivery.request import RUNS_AGAIN, Verdict
 
 if TYPE_CHECKING:
     from workerd.delivery.request import Request
@@ -55,7 +55,7 @@ class Publishes:
         del self._held[publish]
         while self._fresh and self._fresh[0][0] < now - FRESH:
             self._fresh.popleft()
-        if verdict is None or verdict.settlement.runs_again:
+        if verdict is None or verdict.settlement in RUNS_AGAIN:
             return
         if request.taken:
             # It waits in its queue again, or will when the node that took it over has an accident too.

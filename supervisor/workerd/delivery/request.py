@@ -159,7 +159,10 @@ class Settlement(Enum):
     @property
     def runs_again(self) -> bool:
         """The same message comes again and shall be run then."""
-        return self in (Settlement.GIVE_BACK, Settlement.PARK)
+        return self in RUNS_AGAIN
+
+
+RUNS_AGAIN = (Settlement.GIVE_BACK, Settlement.PARK)
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ class Runs:
         if request is None:
             return
         desk.deaths.ended(request)
-        outcome, lane = Outcome.of(header), desk.lane_of(request)
+        outcome, lane = Outcome.of(header), desk.lanes[request.pool]
         if request.epitaph is not None:
             desk.aftermath.ended(request, request.epitaph, outcome, body)
             return
@@ -96,7 +96,8 @@ class Runs:
         if outcome.runtime is not None:
             lane.prefetch.record(outcome.runtime)
         request.stage = Stage.STORING
-        desk.settler.ended(request)
+        if request.noted or request.deaths:
+            desk.settler.ended(request)
         fate = verdict(outcome, request.options)
         if outcome.store and desk.results is not None:
             decide = partial(desk.settler.decide, request, fate)

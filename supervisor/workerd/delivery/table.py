@@ -11,7 +11,8 @@ Units: seconds of the monotonic clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, KeysView
+from collections.abc import Callable, Iterator, KeysView
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from workerd.delivery.publishes import Publishes
@@ -29,7 +30,11 @@ class Table:
         self._requests: dict[int, Request] = {}
         self._by_tag: dict[Any, Request] = {}
         self.publishes, self.redeliveries = Publishes(), Redeliveries()
-        self._next = 1
+        # Bound once: they are asked for with every message.
+        self.next_number: Callable[[], int] = count(1).__next__
+        """Of the next request."""
+        self.get: Callable[[int], Request | None] = self._requests.get
+        """The request of this number."""
         self._by_pool: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -37,10 +42,6 @@ class Table:
 
     def __iter__(self) -> Iterator[Request]:
         return iter(list(self._requests.values()))
-
-    def next_number(self) -> int:
-        self._next += 1
-        return self._next - 1
 
     def held(self, pool: str) -> int:
         """How many requests this node holds for ``pool``."""
@@ -51,9 +52,6 @@ class Table:
         self._by_pool[request.pool] += 1
         self._by_tag[request.delivery.tag] = request
         self.publishes.add(request)
-
-    def get(self, number: int) -> Request | None:
-        return self._requests.get(number)
 
     @property
     def tags(self) -> KeysView[Any]:

@@ -104,7 +104,8 @@ def message_from_redis(raw: bytes, zone: tzinfo = UTC) -> Message:
     """Read an entry of a Redis list; times without an offset are in ``zone``."""
     envelope = decode_envelope(raw)
     info = envelope.properties.delivery_info
-    message = _message(envelope, raw, zone)
+    version_2 = envelope.headers.task is not UNSET
+    message = _version_2(envelope, raw, zone) if version_2 else _message(envelope, raw, zone)
     message.publisher_tag = str(envelope.properties.delivery_tag or "")
     message.exchange, message.routing_key = info.exchange or "", info.routing_key or ""
     message.redelivered = bool(envelope.headers.redelivered or info.redelivered)

@@ -20,14 +20,16 @@ class Pacer:
 
     def __init__(self, loop: Loop, clock: Clock, gap: float, work: Callable[[], int]) -> None:
         self._loop, self._clock, self._gap, self._work = loop, clock, gap, work
-        self._asked = self._closed = self._working = False
+        self.asked = False
+        """A piece of work is due."""
+        self._closed = self._working = False
         self._next = clock.now()
         self._timer: Cancelable | None = None
 
     def ask(self) -> None:
-        if self._asked or self._closed:
+        if self.asked or self._closed:
             return
-        self._asked = True
+        self.asked = True
         rest = self._next - self._clock.now()
         if rest <= 0:
             self._loop.call_soon(self._fire)
@@ -36,7 +38,7 @@ class Pacer:
 
     def ask_at_once(self) -> None:
         """As ``ask``, but what has rested works before this returns."""
-        if not (self._asked or self._closed or self._working) and self._next <= self._clock.now():
+        if not (self.asked or self._closed or self._working) and self._next <= self._clock.now():
             self._fire()
         else:
             self.ask()
@@ -48,7 +50,7 @@ class Pacer:
             self._timer.cancel()
 
     def _fire(self) -> None:
-        self._asked, self._timer = False, None
+        self.asked, self._timer = False, None
         if not self._closed:
             began = self._clock.now()
             self._next = began + self._gap  # for who asks from inside the work

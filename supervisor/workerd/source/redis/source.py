@@ -158,7 +158,8 @@ class RedisSource:
     def settle(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
         if deliveries:
             self._settlements.settle(deliveries, then)
-            self._pacer.ask()
+            if not self._pacer.asked:
+                self._pacer.ask()
         elif then is not None:
             then()
 

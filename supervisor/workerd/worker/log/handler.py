@@ -94,7 +94,8 @@ class Handler(logging.StreamHandler[LogStream]):
         usual = self._text
         if not self._alone or usual is None or self.lock is None:
             return False
-        text = harmless(text)
+        if not text.isprintable():
+            text = harmless(text)
         with self.lock:
             self.stream.write(f"{usual.lead}[{usual.moment(time.time())}: INFO/MainProcess] {text}\n")
             self.stream.flush_later()

@@ -23,6 +23,8 @@ class DeathMemory:
 
     def __init__(self, database: Database, runs: RunFile, clock: Clock) -> None:
         self.database, self.runs, self.clock = database, runs, clock
+        # Bound once: they come with every run.
+        self.began, self.ended, self.save = runs.note, runs.strike, runs.write
 
     def load(self) -> dict[bytes, Tally]:
         """The counts of earlier supervisors, with one more for all that ran when the last one died.
@@ -45,15 +47,6 @@ class DeathMemory:
                 "The last supervisor died while it ran %d tasks: a death is counted for each", len(found)
             )
         return tallies
-
-    def began(self, number: int, mark: bytes, tally: Tally) -> None:
-        self.runs.note(number, mark, tally)
-
-    def ended(self, number: int) -> None:
-        self.runs.strike(number)
-
-    def save(self) -> None:
-        self.runs.write()
 
     def calm(self) -> None:
         self.runs.clear()
