@@ -21,6 +21,7 @@ from bench.daemon import (
     latency,
     layers,
     report,
+    stages,
     start,
 )
 from bench.daemon.contenders import CONTENDERS
@@ -37,6 +38,7 @@ MEASURES: dict[str, Any] = {
     "fairness": fairness.measure,
     "features": features.measure,
     "layers": layers.measure,
+    "stages": stages.measure,
 }
 
 
