@@ -20,9 +20,7 @@ from bench.daemon.running import run
 from bench.daemon.setting import Column, Setting, Table
 from bench.daemon.turns import Figures, Found
 
-STAGED = replace(
-    OURS, name="workerd staged", command="workerd -A app_workerd_staged start --size {children}"
-)
+STAGED = replace(OURS, name="workerd staged", command="workerd -A app_workerd_staged start --size {children}")
 
 STAGES = (
     "the supervisor has the message",
