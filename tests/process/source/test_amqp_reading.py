@@ -64,7 +64,7 @@ def test_every_message_comes_once_and_whole_whatever_else_goes_on(
     ours = node(client.url.replace(str(rabbit_server.port), str(port)))
     ours.connection.ssl = tls
     ours.start(client.queue)
-    group = ours.source._groups[GROUP]  # type: ignore[attr-defined]
+    channels = ours.source._groups._channels  # type: ignore[attr-defined]
     ways: Counter[bool] = Counter()
     held: list[Delivery] = []
     for turn in count():
@@ -75,7 +75,7 @@ def test_every_message_comes_once_and_whole_whatever_else_goes_on(
             ours.source.add_queue("other", f"{client.queue}.{turn}")
         ours.until(lambda before=before: len(ours.got) > before)  # type: ignore[misc]
         held += ours.got[before:]
-        ways.update(type(group.message(delivery.tag[1])) is Arrival for delivery in ours.got[before:])
+        ways.update(type(channels[d.tag[0]].messages[d.tag[1]]) is Arrival for d in ours.got[before:])
         if len(ours.got) == COUNT:
             break
         rng.shuffle(held)

@@ -16,7 +16,9 @@ OnMessage = Callable[[str, Any], object]
 
 
 class TaskChannel(Channel):  # type: ignore[misc]  # py-amqp has no types
-    """The channel of one group of queues; ``on_got`` hears of what ``get`` has asked for.
+    """The channel of one group of queues.
+
+    ``on_got`` hears of what ``get`` has asked for, ``on_ended`` of a consumer's end that we have asked for.
 
     Errors: py-amqp's, from everything that writes.
     """
@@ -25,6 +27,7 @@ class TaskChannel(Channel):  # type: ignore[misc]  # py-amqp has no types
         super().__init__(connection)
         self.auto_decode = False
         self.on_got: OnMessage | None = None
+        self.on_ended: Callable[[], object] | None = None
         self._asked: deque[str] = deque()  # answered in their order
         self._unwritten: list[bytes] = []
 
@@ -32,6 +35,15 @@ class TaskChannel(Channel):  # type: ignore[misc]  # py-amqp has no types
     def asked(self) -> int:
         """Questions without an answer yet."""
         return len(self._asked)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing can come any more."""
+        return not self.callbacks and not self._asked
+
+    def begin(self) -> None:
+        """Open it without waiting for the broker, which works off a channel's methods in their order."""
+        self.send_method(spec.Channel.Open, "s", ("",))
 
     def get(self, queue: str) -> None:
         """Ask ``queue`` for one message."""
@@ -74,6 +86,11 @@ class TaskChannel(Channel):  # type: ignore[misc]  # py-amqp has no types
         super()._setup_listeners()
         self._callbacks[spec.Basic.GetOk] = self._on_get_answered
         self._callbacks[spec.Basic.GetEmpty] = self._on_nothing
+
+    def _on_basic_cancel_ok(self, consumer_tag: str) -> None:
+        super()._on_basic_cancel_ok(consumer_tag)
+        if self.on_ended is not None:
+            self.on_ended()
 
     def _on_get_answered(self, *answer: Any) -> None:
         self._tell(self._on_get_ok(*answer))

@@ -20,6 +20,10 @@ class Consumers:
         self._tags: dict[str, str] = {}
         self._begun = 0
 
+    def move(self, channel: TaskChannel) -> None:
+        """Those that begin from now on are on ``channel``."""
+        self._channel = channel
+
     def tag(self, queue: str) -> str | None:
         """That of the consumer of ``queue``; None while there is none."""
         return self._tags.get(queue)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from workerd.source.amqp.group import Tag
+from workerd.source.amqp.held import Tag
 
 if TYPE_CHECKING:
-    from workerd.source.amqp.group import Group
+    from workerd.source.amqp.held import Held
     from workerd.source.amqp.outgoing import Declare, Route
     from workerd.source.amqp.publisher import Publisher
     from workerd.source.base import Delivery, Done
@@ -35,22 +35,22 @@ class Copies:
 
     def send(
         self,
-        group: Group,
+        held: Held,
         number: int,
         queue: str,
         declare: Declare,
         message: Any,
         route: Route | None = None,
     ) -> None:
-        """Copy what ``group`` holds under ``number`` to ``queue``, as ``message``; asked again, nothing."""
-        if (group.name, number) not in self._copying:
-            self._copying.add((group.name, number))
-            copied = partial(self._copied, group, number)
+        """Copy what ``held`` has under ``number`` to ``queue``, as ``message``; asked again, nothing."""
+        if (held.name, number) not in self._copying:
+            self._copying.add((held.name, number))
+            copied = partial(self._copied, held, number)
             self._publisher.publish(queue, declare, message, copied, route)
 
-    def forget(self, group: Group, number: int) -> bool:
+    def forget(self, held: Held, number: int) -> bool:
         """There is no copy of this one, and nobody is told that there is; False when it was not copied."""
-        tag = (group.name, number)
+        tag = (held.name, number)
         if tag not in self._copying:
             return False
         self._copying.discard(tag)
@@ -77,9 +77,9 @@ class Copies:
         for _, then in due:
             then()
 
-    def _copied(self, group: Group, number: int) -> None:
-        group.acks.add(number)
-        self._sent((group.name, number))
+    def _copied(self, held: Held, number: int) -> None:
+        held.acks.add(number)
+        self._sent((held.name, number))
 
     def _sent(self, tag: Tag) -> None:
         self._copying.discard(tag)

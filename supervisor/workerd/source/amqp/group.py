@@ -4,58 +4,72 @@ The broker counts what is unsettled for each channel or consumer, never for a co
 full holds up no other, over the same connection.  What comes without room waits here for a moment; after
 ``PATIENCE`` it goes back, so that others may run it.
 
+Where messages that are held for long (a run that takes its time, a turn under a rate limit) keep those behind
+them from being acknowledged together, the group *moves*: its consumers end, and once the broker has said so
+they begin again on another channel.  What is held stays with its own.  A channel that has nothing left is the
+next to move to: it is not closed, because RabbitMQ may lose the last acknowledgements for quorum queues then.
+
 Units: seconds of the monotonic clock.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from workerd.source.amqp.channel import TaskChannel
+from workerd.source.amqp.held import Held
 from workerd.source.amqp.intake import Intake
+from workerd.source.amqp.moves import Moves
 
 if TYPE_CHECKING:
     from workerd.clock import Clock
-    from workerd.source.amqp.channel import TaskChannel
 
 PATIENCE = 10.0
 """How long a message for which there is no room may wait here."""
 
-Tag = tuple[str, int]
-"""Random name of the channel, and the broker's delivery tag."""
-
 
 class Group:
-    """``ask`` asks for a round: ``work``, then ``take``.  It raises what py-amqp raises."""
+    """``ask`` asks for a round: ``work``, then ``take``.  ``channels`` has what each channel that is open
+    holds, by its name.  It raises what py-amqp raises."""
 
-    def __init__(self, ask: Callable[[], object], clock: Clock) -> None:
-        self.name = secrets.token_hex(4)
+    def __init__(self, ask: Callable[[], object], clock: Clock, channels: dict[str, Held]) -> None:
         self.room = 0
         self.intake: Intake | None = None
-        self.acks: set[int] = set()
-        self.nacks: set[int] = set()
-        self.acked = self.frames = 0
-        """Messages that were acknowledged, and the frames that it took."""
         self._ask, self._clock, self._draining = ask, clock, False
-        self._channel: TaskChannel | None = None
-        self._inbox: deque[tuple[str, Any, float]] = deque()  # came at, and there was no room yet
-        self._held: dict[int, Any] = {}  # given to the consumer and not settled, lowest number first
+        self._channels, self._moves = channels, Moves()
+        self._open: list[Held] = []  # the last one is consumed over
+        self._inbox: deque[tuple[Held, str, Any, float]] = deque()  # came at, and there was no room yet
 
     @property
     def pending(self) -> int:
-        return len(self.acks) + len(self.nacks)
+        return sum(held.pending for held in self._open)
 
     @property
     def held(self) -> int:
         """Messages that the consumer has and has not settled."""
-        return len(self._held)
+        return sum(map(len, self._open))
 
     @property
     def waiting(self) -> int:
         """Messages that have come without room."""
         return len(self._inbox)
+
+    @property
+    def acked(self) -> int:
+        """Messages that were acknowledged."""
+        return sum(held.acked for held in self._open)
+
+    @property
+    def frames(self) -> int:
+        """Those that acknowledged them."""
+        return sum(held.frames for held in self._open)
+
+    @property
+    def channels(self) -> int:
+        """Those that hold something, and the one that is consumed over."""
+        return 1 + sum(map(bool, self._open[:-1]))
 
     def open(
         self,
@@ -66,7 +80,6 @@ class Group:
         on_cancelled: Callable[[str], object],
     ) -> None:
         """Consume over ``channel`` from now on."""
-        self._channel = channel
         self.intake = Intake(
             channel,
             shared_limit=shared_limit,
@@ -75,86 +88,102 @@ class Group:
             on_cancelled=on_cancelled,
             clock=self._clock,
         )
+        self._add(channel)
 
     def close(self) -> None:
-        """Leave the channel.  May be called twice."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+        """Leave the channels.  May be called twice."""
+        for held in self._open:
+            channel, held.channel = held.channel, None
+            if channel is not None:
+                channel.close()
 
     def forget(self) -> None:
-        """The channel is gone with its connection."""
-        self._channel = None
-
-    def holds(self, number: int) -> bool:
-        """Whether the consumer has this one, and has not settled it."""
-        return number in self._held
-
-    def message(self, number: int) -> Any:
-        """What the broker sent under ``number``."""
-        return self._held[number]
+        """The channels are gone with their connection."""
+        for held in self._open:
+            held.channel = None
 
     def drain(self) -> None:
         """Consume no more; what there was no room for must not wait here until the last run has ended."""
         self._draining, self.room = True, 0
 
     def work(self) -> None:
-        """Tell the broker what has ended, and how much more may come, in one write."""
-        channel = self._channel
-        if self.intake is None or channel is None:
+        """Tell the broker what has ended, and how much more may come, in one write for each channel."""
+        if self.intake is None or self._open[-1].channel is None:
             return
         if self.intake.takes_turns:
-            for number in self.acks | self.nacks:
-                self.intake.settled(self._held[number])
-        if self._draining:
+            for held in self._open:
+                for number in held.acks | held.nacks:
+                    self.intake.settled(held.messages[number])
+        if self._draining or self._moves.going:
             self.intake.pause()
         else:
-            self.intake.allow(len(self._held) - self.pending, self.room, self.waiting)
-        self._return_surplus(channel)
-        for number in sorted(self.nacks, reverse=True):
-            channel.nack(number)
-            del self._held[number]
-        self.nacks.clear()
-        self._acknowledge(channel)
-        channel.flush()
+            current = self._open[-1]
+            self.intake.allow(len(current) - current.pending, self.room, self.waiting)
+        self._return_surplus()
+        for held in self._open:
+            held.settle()
+        self._move(self.intake)
 
-    def _return_surplus(self, channel: TaskChannel) -> None:
-        """The last to come is the first to go back, so that they lie in their order again."""
-        overdue = self._clock.now() - PATIENCE
-        while self._inbox and (self._draining or (self.room <= 0 and self._inbox[0][2] <= overdue)):
-            _, message, _ = self._inbox.pop()
-            channel.nack(message.delivery_tag)
-
-    def take(self) -> list[tuple[str, Any, float]]:
-        """(queue, message, when it came) of what there is room for; the consumer has it from now on."""
+    def take(self) -> list[tuple[str, str, Any, float]]:
+        """(channel's name, queue, message, when it came) of what there is room for; the consumer has it from
+        now on."""
         taken = []
         while self._inbox and self.room > 0:
-            queue, message, came = self._inbox.popleft()
-            self._held[message.delivery_tag] = message
+            held, queue, message, came = self._inbox.popleft()
+            held.messages[message.delivery_tag] = message
             self.room -= 1
-            taken.append((queue, message, came))
+            taken.append((held.name, queue, message, came))
+        if taken and self._moves.going:
+            self._ask()
         return taken
 
     def _came(self, queue: str, message: Any) -> None:
         """None is the answer of a queue that was empty."""
         if message is not None:
-            self._inbox.append((queue, message, self._clock.now()))
+            self._inbox.append((self._open[-1], queue, message, self._clock.now()))
         self._ask()
 
-    def _acknowledge(self, channel: TaskChannel) -> None:
-        """One frame for all up to the first that goes on, one for each of the others."""
-        acks, last = self.acks, 0
-        for number in self._held:
-            if number not in acks:
-                break
-            last = number
-        if last:
-            channel.ack(last, multiple=True)
-        for number in acks:
-            if number > last:
-                channel.ack(number)
-                self.frames += 1
-            del self._held[number]
-        self.frames += bool(last)
-        self.acked += len(acks)
-        acks.clear()
+    def _return_surplus(self) -> None:
+        """The last to come is the first to go back, so that they lie in their order again."""
+        overdue = self._clock.now() - PATIENCE
+        while self._inbox and (self._draining or (self.room <= 0 and self._inbox[0][3] <= overdue)):
+            held, _, message, _ = self._inbox.pop()
+            if held.channel is not None:
+                held.channel.nack(message.delivery_tag)
+
+    # -- channels ------------------------------------------------------------------------------
+
+    def _add(self, channel: TaskChannel) -> None:
+        channel.on_ended = self._ended
+        held = Held(channel)
+        self._open.append(held)
+        self._channels[held.name] = held
+
+    def _move(self, intake: Intake) -> None:
+        """Go on with another channel if that is worth it, once all has come over this one."""
+        if self._moves.begins(self._open):
+            self._ask()
+        elif self._moves.going and not self._draining and not self._inbox and intake.quiet:
+            self._find_another()
+            channel = self._open[-1].channel
+            assert channel is not None
+            intake.move(channel)
+            self._moves.done()
+            self._ask()
+
+    def _find_another(self) -> None:
+        """Make one that holds nothing the last."""
+        channel = self._open[-1].channel
+        assert channel is not None
+        if (held := next((held for held in self._open if not held), None)) is not None:
+            self._open.remove(held)
+            self._open.append(held)
+        else:
+            fresh = TaskChannel(channel.connection)
+            fresh.begin()
+            self._add(fresh)
+
+    def _ended(self) -> None:
+        """The broker has ended a consumer as we have asked it to."""
+        if self._moves.going:
+            self._ask()

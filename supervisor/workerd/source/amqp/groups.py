@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kombu.connection import Connection
 
     from workerd.clock import Clock
+    from workerd.source.amqp.held import Held
     from workerd.source.amqp.intake import Intake
     from workerd.source.base import Delivery
 
@@ -36,7 +37,7 @@ class Groups:
         self._clock, self._ask = clock, ask
         self._on_cancelled, self._on_declared = on_cancelled, on_declared
         self._groups: dict[str, Group] = {}
-        self._by_channel: dict[str, Group] = {}
+        self._channels: dict[str, Held] = {}  # of all groups, by name
 
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
@@ -44,8 +45,7 @@ class Groups:
     def __getitem__(self, name: str) -> Group:
         """The group ``name``, made if there is none."""
         if name not in self._groups:
-            group = self._groups[name] = Group(self._ask, self._clock)
-            self._by_channel[group.name] = group
+            self._groups[name] = Group(self._ask, self._clock, self._channels)
         return self._groups[name]
 
     @property
@@ -97,19 +97,20 @@ class Groups:
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:
         """Acknowledge those that a channel of this link has delivered."""
+        channels = self._channels
         for delivery in deliveries:
             channel, number = delivery.tag
-            group = self._by_channel.get(channel)
-            if group is not None and group.holds(number):
-                group.acks.add(number)
+            held = channels.get(channel)
+            if held is not None and number in held.messages:
+                held.acks.add(number)
 
-    def holding(self, deliveries: Iterable[Delivery]) -> Iterator[tuple[Group, int]]:
+    def holding(self, deliveries: Iterable[Delivery]) -> Iterator[tuple[Held, int]]:
         """Channels and numbers; what a channel of an earlier link delivered, the broker has taken back."""
         for delivery in deliveries:
             channel, number = delivery.tag
-            group = self._by_channel.get(channel)
-            if group is not None and group.holds(number):
-                yield group, number
+            held = self._channels.get(channel)
+            if held is not None and number in held.messages:
+                yield held, number
 
     def info(self) -> dict[str, Any]:
         """Plain values for ``status``."""
@@ -119,5 +120,6 @@ class Groups:
             "in_flight": sum(group.held for group in self),
             "acknowledged": sum(group.acked for group in self),
             "ack_frames": sum(group.frames for group in self),
+            "channels": sum(group.channels for group in self),
             "room": {name: group.room for name, group in self._groups.items()},
         }

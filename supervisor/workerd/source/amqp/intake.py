@@ -37,6 +37,7 @@ class Intake:
     ) -> None:
         self._shared, self._declare = shared_limit, declare
         self._on_message, self._on_cancelled = on_message, on_cancelled
+        self._channel = channel
         self._consumers = Consumers(channel, self._came, self._cancelled)
         self._turns = Turns(channel, self._consumers, clock)
         channel.on_got = self._got
@@ -73,6 +74,17 @@ class Intake:
         for queue in self.queues:
             self._consumers.end(queue)
         self.limit = 0
+
+    @property
+    def quiet(self) -> bool:
+        """It is paused, and the broker has said so: nothing comes any more."""
+        return self._channel.quiet
+
+    def move(self, channel: TaskChannel) -> None:
+        """Consume over ``channel`` from the next ``allow`` on; to be called while it is quiet."""
+        self._channel, channel.on_got = channel, self._got
+        self._consumers.move(channel)
+        self._turns.move(channel)
 
     def allow(self, held: int, room: int, waiting: int) -> None:
         """``held`` messages are unsettled, and there is room for more, ``waiting`` of which have come.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workerd.clock import Clock
     from workerd.source.amqp.copies import Copies
     from workerd.source.amqp.delays import Delays
-    from workerd.source.amqp.group import Group
+    from workerd.source.amqp.held import Held
     from workerd.source.base import Delivery
 
 
@@ -37,18 +37,18 @@ class Parking:
     def __init__(self, delays: Delays, copies: Copies, clock: Clock) -> None:
         self._delays, self._copies, self._clock = delays, copies, clock
 
-    def park(self, group: Group, number: int, delivery: Delivery, refused: Callable[[], object]) -> None:
-        """Let what ``group`` holds under ``number`` wait until it is due; ``refused`` when it does not."""
+    def park(self, held: Held, number: int, delivery: Delivery, refused: Callable[[], object]) -> None:
+        """Let what ``held`` has under ``number`` wait until it is due; ``refused`` when it does not."""
         assert delivery.due is not None
         exchange, key = way(delivery.due - self._clock.wall(), delivery.queue)
-        route = Route(exchange, key, partial(self._refused, group, number, refused))
-        message = parked_message(group.message(number), delivery)
-        self._copies.send(group, number, delivery.queue, declare_task_queue, message, route)
+        route = Route(exchange, key, partial(self._refused, held, number, refused))
+        message = parked_message(held.messages[number], delivery)
+        self._copies.send(held, number, delivery.queue, declare_task_queue, message, route)
         self._delays.recount()
 
-    def _refused(self, group: Group, number: int, refused: Callable[[], object]) -> None:
+    def _refused(self, held: Held, number: int, refused: Callable[[], object]) -> None:
         self._delays.doubt()
-        if self._copies.forget(group, number):
+        if self._copies.forget(held, number):
             refused()
 
 

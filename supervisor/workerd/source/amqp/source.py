@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class AmqpSource:
-    """A ``TaskSource`` over a connected kombu ``connection``; tags are those of ``group``."""
+    """A ``TaskSource`` over a connected kombu ``connection``; tags are those of ``held``."""
 
     survives_link = False
     sure_until = math.inf
@@ -123,8 +123,8 @@ class AmqpSource:
         self._finish(deliveries, then)
 
     def give_back(self, deliveries: Sequence[Delivery], then: Done | None = None) -> None:
-        for group, number in self._groups.holding([d for d in deliveries if not d.counted]):
-            group.nacks.add(number)
+        for held, number in self._groups.holding([d for d in deliveries if not d.counted]):
+            held.nacks.add(number)
         for delivery in deliveries:
             # A nack cannot change a header, so the count travels in a copy.
             if delivery.counted or delivery.adopted:
@@ -150,8 +150,8 @@ class AmqpSource:
         return not delivery.adopted and self._delays.ready(delivery.queue)
 
     def park(self, delivery: Delivery, then: Done, refused: Done) -> None:
-        for group, number in self._groups.holding([delivery]):
-            self._parking.park(group, number, delivery, refused)
+        for held, number in self._groups.holding([delivery]):
+            self._parking.park(held, number, delivery, refused)
         self._finish([delivery], then)
 
     def note(self, delivery: Delivery, deaths: int) -> None:
@@ -217,7 +217,7 @@ class AmqpSource:
 
     def _hand_over(self) -> None:
         for group in self._groups:
-            deliveries = [self._reading.delivery(group.name, *one) for one in group.take()]
+            deliveries = [self._reading.delivery(*one) for one in group.take()]
             if deliveries and not self._closed:
                 self._on_deliveries(deliveries)
         if self._patience is None and not self._closed and self._groups.waiting:
@@ -234,8 +234,8 @@ class AmqpSource:
         if delivery.adopted and delivery.message is not None:
             message = change(content_of(delivery.message.payload))
             self._copies.send_anew(delivery.tag, queue, declare, message)
-        for group, number in self._groups.holding([delivery]):
-            self._copies.send(group, number, queue, declare, change(group.message(number)))
+        for held, number in self._groups.holding([delivery]):
+            self._copies.send(held, number, queue, declare, change(held.messages[number]))
 
     def _finish(self, deliveries: Sequence[Delivery], then: Done | None) -> None:
         if then is not None:

@@ -41,6 +41,10 @@ class Turns:
         self._empty: dict[str, float] = {}  # queues that were, and when
         self._next = 0
 
+    def move(self, channel: TaskChannel) -> None:
+        """Ask over ``channel`` from now on; nobody listens, and nothing that was asked is unanswered."""
+        self._channel = channel
+
     @property
     def listening(self) -> bool:
         return bool(self._open)
