@@ -38,11 +38,13 @@ def is_system_call(name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("url", "backend", "calls", "system_calls"),
+    ("url", "backend", "events", "calls", "system_calls"),
     [
-        pytest.param("redis_url", "", 80, 3.5, id="redis"),
-        pytest.param("redis_url", "redis_url", 107, 3.5, id="redis-results"),
-        pytest.param("fresh_rabbit_url", "", 109, 3.5, id="rabbitmq"),
+        pytest.param("redis_url", "", False, 80, 3.5, id="redis"),
+        pytest.param("redis_url", "redis_url", False, 107, 3.5, id="redis-results"),
+        pytest.param("redis_url", "", True, 92, 3.5, id="redis-events"),
+        pytest.param("fresh_rabbit_url", "", False, 109, 3.5, id="rabbitmq"),
+        pytest.param("fresh_rabbit_url", "", True, 121, 3.5, id="rabbitmq-events"),
     ],
 )
 def test_a_message_costs_the_supervisor_no_more_than_its_budget(
@@ -51,6 +53,7 @@ def test_a_message_costs_the_supervisor_no_more_than_its_budget(
     request: pytest.FixtureRequest,
     url: str,
     backend: str,
+    events: bool,
     calls: int,
     system_calls: float,
 ) -> None:
@@ -62,7 +65,10 @@ def test_a_message_costs_the_supervisor_no_more_than_its_budget(
         app.send_many(("counted.noop", (number,), None, options) for number in numbers)
     backend = request.getfixturevalue(backend) if backend else ""
     start(
-        app="tests.support.apps.counted", broker=broker, backend=backend or None, env={"COUNTED": str(found)}
+        app="tests.support.apps.counted",
+        broker=broker,
+        backend=backend or None,
+        env={"COUNTED": str(found), "WORKERD_CLUSTER__EVENTS": str(events).lower()},
     )
     eventually(found.exists, within=60)
 

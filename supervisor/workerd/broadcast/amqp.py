@@ -35,6 +35,10 @@ AGAIN = 5.0
 MUCH_LATER = 60.0
 """Until another refusal is tried again."""
 
+WHAT = "Events and answers to other nodes"
+WINDOW = 256 * 1024
+"""Bytes that are sent and not confirmed: a busy node tells as much in one turn of its loop."""
+
 # kombu has no types.
 _Queue: Any = entity.Queue
 _Exchange: Any = entity.Exchange
@@ -83,7 +87,7 @@ class AmqpBroadcast:
         self.dropped = 0
         self._connection: Any = connection
         self._loop = loop
-        self._publisher = Publisher(connection, loop, self._feel_pulse, "Events and answers to other nodes")
+        self._publisher = Publisher(connection, loop, self._feel_pulse, WHAT, WINDOW)
         self._pulse: Pulse | None = None
         self._flying = 0
         self._forbidden: set[str] = set()  # exchanges that this user may not declare, and so not use

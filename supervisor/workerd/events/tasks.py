@@ -74,10 +74,12 @@ class TaskEvents:
         self._dispatcher = dispatcher
 
     def received(self, request: Request) -> None:
+        if not request.options.send_events:
+            return
         message = request.message
-        self._send(
+        self._dispatcher.note(
             Received,
-            request,
+            message.id,
             message.task,
             message.argsrepr,
             message.kwargsrepr,
@@ -89,12 +91,15 @@ class TaskEvents:
         )
 
     def started(self, request: Request) -> None:
-        self._send(Started, request)
+        if request.options.send_events:
+            self._dispatcher.note(Started, request.message.id)
 
     def ended(self, request: Request, outcome: Outcome) -> None:
+        if not request.options.send_events:
+            return
         match outcome.state:
             case "SUCCESS":
-                self._send(Succeeded, request, outcome.repr, outcome.runtime)
+                self._dispatcher.note(Succeeded, request.message.id, outcome.repr, outcome.runtime)
             case "RETRY":
                 self._send(Retried, request, outcome.cause or outcome.repr, outcome.traceback)
             case "REJECTED":
@@ -124,7 +129,7 @@ class TaskEvents:
 
     def _send(self, kind: type[TaskEvent], request: Request, *fields: Any) -> None:
         if request.options.send_events:
-            self._dispatcher.collect(kind(*self._dispatcher.stamp(), request.message.id, *fields))
+            self._dispatcher.note(kind, request.message.id, *fields)
 
 
 def _moment(when: float) -> str:

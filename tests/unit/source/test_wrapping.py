@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from amqp.basic_message import Message
 
-from workerd.source.amqp.publisher import dead_message, returned_message
+from workerd.source.amqp.marking import dead_message, returned_message
 from workerd.source.amqp.wrapping import USUAL, WRAPPED, fits, unwrapped
 
 MARKS = {"x-workerd-reason": "r" * 500}

@@ -20,7 +20,7 @@ from amqp.exceptions import MessageNacked, NotFound
 from workerd.errors import UnavailableError
 from workerd.protocol.dead import REQUEUED, Letter, letter_of, without_marks
 from workerd.protocol.message import MalformedError, Message, message_from_amqp
-from workerd.source.amqp.publisher import NOT_KEPT
+from workerd.source.amqp.marking import NOT_KEPT
 from workerd.source.amqp.queues import declare_task_queue, is_classic
 from workerd.source.amqp.wrapping import fits, unwrapped
 from workerd.source.dead_queues import TIMEOUT, DeadLetter, Wanted

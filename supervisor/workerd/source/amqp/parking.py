@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from workerd.protocol.dead import REQUEUED
 from workerd.protocol.rewriting import DEATHS
+from workerd.source.amqp.marking import marked_message
 from workerd.source.amqp.outgoing import Route
-from workerd.source.amqp.publisher import marked_message
 from workerd.source.amqp.queues import declare_task_queue
 from workerd.source.amqp.topology import way, without_traces
 from workerd.source.amqp.wrapping import fits

@@ -22,10 +22,8 @@ from amqp import spec
 from amqp.basic_message import Message
 from amqp.exceptions import ChannelError
 
-from workerd.protocol.rewriting import DEATHS
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
 from workerd.source.amqp.outgoing import Copy, Declare, Route
-from workerd.source.amqp.wrapping import fits, wrapped
 from workerd.source.apart import Apart
 from workerd.transport.loop import Cancelable, Loop
 
@@ -35,7 +33,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WINDOW, WINDOW_BYTES = 500, 64 * 1024
-"""Copies that are sent and not confirmed: with more, a slow broker leaves us in the middle of a write."""
+"""Copies that are sent and not confirmed, and their bytes if not told otherwise.
+
+With more than the sockets hold, a slow broker leaves us in the middle of a write.
+"""
 
 SILENCE = 30_000
 """Milliseconds that the broker may leave unread what we have sent."""
@@ -45,15 +46,12 @@ LONGEST_DELAY = 4.0
 TOLD = 4
 """Failures in a row that are told: a broker that goes away is told by the link that consumes."""
 
-NOT_KEPT = ("application_headers", "expiration", "user_id")
-"""Headers are merged; a dead message must not expire; RabbitMQ takes no user_id but the connection's."""
-
 
 class Publisher:
     """Confirmed publishing over a second connection to the broker of ``connection``.
 
     ``pulse`` calls what it is given once the broker has answered something, or never if it is gone;
-    ``what`` is published, for the log.
+    ``what`` is published, for the log; ``window`` bytes of it may be sent and not confirmed.
     """
 
     def __init__(
@@ -62,9 +60,10 @@ class Publisher:
         loop: Loop,
         pulse: Callable[[Callable[[], None]], None],
         what: str = "Messages that leave for another queue",
+        window: int = WINDOW_BYTES,
     ) -> None:
         self._broker: Any = connection  # kombu's own types are incomplete
-        self._what = what
+        self._what, self._window = what, window
         self._loop, self._pulse = loop, pulse
         self._waiting: deque[Copy] = deque()
         self._apart = Apart(loop, self._try_refused)
@@ -146,7 +145,7 @@ class Publisher:
 
     def _has_room(self) -> bool:
         flying = self._unconfirmed.values()
-        return len(flying) < WINDOW and sum(len(copy.message.body) for copy in flying) < WINDOW_BYTES
+        return len(flying) < WINDOW and sum(len(copy.message.body) for copy in flying) < self._window
 
     def _declare(self, copy: Copy) -> bool:
         """False when the broker refuses the queue: all that is for it waits apart."""
@@ -229,6 +228,10 @@ class Publisher:
         raw = self._connection.connection
         # py-amqp gives a broker that takes nothing for a second up, which a busy one may do; heartbeats tell.
         raw.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE)
+        if (
+            raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < 2 * self._window
+        ):  # half is for the kernel
+            raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._window)
         raw.on_blocked, raw.on_unblocked = self._block, self._unblock
         # First of all: it bounds how long what follows may wait for a broker that has gone silent.
         self._link = AmqpLink(raw, self._loop, self._lost)
@@ -272,28 +275,3 @@ class Publisher:
     def _unblock(self) -> None:
         self._blocked = False
         self._ask()
-
-
-def dead_message(message: Message, marks: dict[str, Any], frame: int) -> Message:
-    """The message with the same body and properties, and ``marks`` among its headers; wrapped whole where
-    they do not fit into a ``frame`` together."""
-    copy = marked_message(message, marks)
-    return copy if fits(copy, frame) else wrapped(message, marks)
-
-
-def returned_message(message: Message, deaths: int, frame: int) -> Message:
-    """The message as it is given back when it has caused ``deaths``; without them where there is no room."""
-    expires = {"expiration": message.properties["expiration"]} if "expiration" in message.properties else {}
-    copy = marked_message(message, {DEATHS: deaths, "redelivered": True})
-    if not fits(copy, frame):
-        copy = marked_message(message, {})
-    copy.properties.update(expires)
-    return copy
-
-
-def marked_message(message: Message, marks: dict[str, Any]) -> Message:
-    """The message with the same body and properties, and ``marks`` among its headers."""
-    properties = {key: value for key, value in message.properties.items() if key not in NOT_KEPT}
-    headers = {**(message.headers or {}), **marks}
-    properties["delivery_mode"] = 2
-    return Message(message.body, application_headers=headers, **properties)

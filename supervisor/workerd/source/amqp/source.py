@@ -30,9 +30,10 @@ from workerd.source.amqp.gauge import Gauge
 from workerd.source.amqp.group import PATIENCE
 from workerd.source.amqp.groups import Groups
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
+from workerd.source.amqp.marking import dead_message, returned_message
 from workerd.source.amqp.outgoing import Declare
 from workerd.source.amqp.parking import Parking
-from workerd.source.amqp.publisher import Publisher, dead_message, returned_message
+from workerd.source.amqp.publisher import Publisher
 from workerd.source.amqp.pulse import Pulse
 from workerd.source.amqp.queues import declare_dead_queue, declare_task_queue
 from workerd.source.amqp.reading import Reading, content_of
