@@ -169,7 +169,7 @@ class Pool:
         instant, so does the one after it: of ``Cause.BYSTANDER``.
         """
         child = self._dispatcher.holder(job_id)
-        self._look()
+        self.see_begun()
         if child is None or child.current is None or child.current.id != job_id:
             return False
         self._reconciler.crew.kill_for(child, child.current, Reason(Cause.OPERATOR, words))
@@ -241,16 +241,16 @@ class Pool:
 
     def children(self) -> list[ChildInfo]:
         """Every child, by slot."""
-        now = self._look()
+        now = self.see_begun()
         return sorted((child.info(now) for child in self._reconciler.crew), key=lambda child: child.slot)
 
     def child(self, pid: int) -> ChildInfo | None:
         """The child of this pid; None once it is gone."""
-        found, now = (child for child in self._reconciler.crew if child.pid == pid), self._look()
+        found, now = (child for child in self._reconciler.crew if child.pid == pid), self.see_begun()
         return next((child.info(now) for child in found), None)
 
-    def _look(self) -> float:
-        """See which jobs have begun; return what time it is."""
+    def see_begun(self) -> float:
+        """See which jobs have begun, and tell of them now, not up to 20 ms later; return what time it is."""
         now = self._clock()
         self._dispatcher.beginnings.look(now)
         return now

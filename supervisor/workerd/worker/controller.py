@@ -156,11 +156,17 @@ class WorkController(StepAttributes, Served):
     def __str__(self) -> str:
         return self.hostname
 
+    def see_begun(self) -> None:
+        """From here on what a child has begun has the child's pid."""
+        for pool in self.pools.values():
+            pool.see_begun()
+
     # -- requests, as the guide's steps see them -----------------------------------------------------
 
     @property
     def active_requests(self) -> list[Request]:
         """Requests that a child runs."""
+        self.see_begun()
         return self.dispatcher.table.in_stage(Stage.RUNNING)
 
     @property

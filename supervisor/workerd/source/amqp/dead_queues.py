@@ -10,7 +10,7 @@ order is what it was.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -94,7 +94,7 @@ class _Pass:
         channel.auto_decode = False
         self._channel, self._queue, self._left, self._classic = channel, queue, count, classic
         self._taken: Any = None
-        self._returned = False
+        self._returned = self._read = False
         channel.events["basic_return"].add(self._no_such_queue)
 
     def letters(self) -> Iterator[DeadLetter]:
@@ -110,14 +110,21 @@ class _Pass:
         self._copy(queue, marked if room else headers, original)
 
     def finish(self) -> None:
-        """Also what was not read keeps its place."""
-        while not self._classic and self._next():
-            pass
+        """Also what was not read keeps its place, and what was read has it again when this returns."""
+        if not self._classic:
+            while self._next():
+                pass
+        elif self._read:
+            self._channel.basic_recover(requeue=True)
+            # The queue is asked over the same channel, so it has taken all back before it answers.
+            with suppress(NotFound):
+                self._channel.queue_declare(f"{self._queue}.dead", passive=True)
 
     def _next(self) -> bool:
         self._stay()
         self._taken = self._channel.basic_get(f"{self._queue}.dead") if self._left > 0 else None
         self._left -= 1
+        self._read = self._read or self._taken is not None
         return self._taken is not None
 
     def _stay(self) -> None:

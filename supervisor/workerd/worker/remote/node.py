@@ -55,10 +55,12 @@ class ClusterNode:
     # -- looks -----------------------------------------------------------------------------------
 
     def held(self, stage: Stage) -> list[Request]:
+        self.worker.see_begun()
         return self.worker.dispatcher.table.in_stage(stage)
 
     def with_ids(self, ids: Collection[str]) -> list[Request]:
         wanted = frozenset(ids)
+        self.worker.see_begun()
         return [request for request in self.worker.dispatcher.table if request.id in wanted]
 
     def tasks(self) -> Mapping[str, Any]:
