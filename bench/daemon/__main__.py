@@ -47,6 +47,7 @@ QUICK = ("drain", "enqueue", "latency", "start", "idle")
 
 def take(name: str, chosen: Setting, results: report.Results) -> None:
     """Take one measure; print what it finds, or why it does not count."""
+    results.note(name, chosen)
     try:
         for found in MEASURES[name](chosen):
             results.add(found)
@@ -73,10 +74,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     with setting(words) as chosen:
         results = report.Results.of_now(chosen)
+        if words.add:
+            results.take_over()
         for name in words.measures or (QUICK if words.quick else MEASURES):
             take(name, chosen, results)
     print("\n".join(aims.lines(results.tables, results.curves, silent=True)))
-    if words.write or not (words.measures or words.quick):
+    if words.write or words.add or not (words.measures or words.quick):
         results.write()
     sys.exit(len(results.failed) > 0)
 

@@ -13,16 +13,19 @@ from tests.support.brokers import RABBIT_BIN
 
 
 def machine() -> dict[str, str]:
-    """Of the hardware, the system and the load that it had."""
+    """Of the hardware and the system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return {
         "CPU": f"{os.cpu_count()} x {_cpu_model()}",
         "memory": f"{memory:.0f} GB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "load before": f"{os.getloadavg()[0]:.1f}",
-        "revision": _said("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
+
+
+def revision() -> str:
+    """That of what is measured."""
+    return _said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
 
 
 def versions() -> dict[str, str]:

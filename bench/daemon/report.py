@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from bench.daemon import aims
 from bench.daemon.contenders import OURS, PEERS, ROOT
 from bench.daemon.growth import Curve
-from bench.daemon.machine import machine, versions
+from bench.daemon.machine import machine, revision, versions
 from bench.daemon.setting import Setting, Table
 from bench.daemon.turns import ratios, spread
 
@@ -22,10 +25,12 @@ CURVES = ROOT / "docs" / "explanation" / "performance"
 
 @dataclass
 class Results:
-    """Everything of one run."""
+    """Everything of one run, or of several that were added to each other."""
 
     facts: dict[str, str]
     versions: dict[str, str]
+    runs: dict[str, str] = field(default_factory=dict)
+    """When and how each measure was taken."""
     tables: dict[str, Table] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -34,9 +39,21 @@ class Results:
     @classmethod
     def of_now(cls, chosen: Setting) -> Results:
         """Nothing found yet; the machine as it is before the first turn."""
-        when = {"when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "rounds": str(chosen.rounds)}
-        turns = {"turns": "short and few (--quick)"} if chosen.quick else {}
-        return cls(when | turns | machine(), versions())
+        return cls(machine(), versions())
+
+    def take_over(self) -> None:
+        """Begin with what ``bench/results.json`` has of the same machine and versions."""
+        if not DATA.exists():
+            return
+        earlier = msgspec.json.decode(DATA.read_bytes(), type=Results)
+        if (earlier.facts, earlier.versions) == (self.facts, self.versions):
+            self.runs, self.tables, self.curves = earlier.runs, earlier.tables, earlier.curves
+
+    def note(self, measure: str, chosen: Setting) -> None:
+        """This measure is about to be taken."""
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        rounds = f"{chosen.rounds} rounds, {chosen.seconds:g} s a turn{', --quick' if chosen.quick else ''}"
+        self.runs[measure] = f"{now}, {rounds}, revision {revision()}, load before {os.getloadavg()[0]:.1f}"
 
     def add(self, found: Table | Curve) -> None:
         """Keep what a measure has found."""
@@ -62,7 +79,7 @@ class Results:
         lines += ["A figure is the median of the rounds, with the least and the greatest."]
         lines += [f"Ratios are {OURS.name}'s figure divided by the other's in the same round.", ""]
         lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
-        lines += [f"| {key} | {value} |" for key, value in self.versions.items()]
+        lines += [f"| {key} | {value} |" for key, value in (self.versions | self.runs).items()]
         lines += ["", "## Aims", "", *aims.lines(self.tables, self.curves)]
         if self.failed:
             lines += ["", "## Does not count", "", *(f"- {each}" for each in self.failed)]

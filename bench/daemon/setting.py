@@ -79,6 +79,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (3)")
     parser.add_argument("--seconds", type=float, help="that a turn of a drain should take (3, quick: 1)")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md in any case")
+    parser.add_argument("--add", action="store_true", help="put what is measured into bench/RESULTS.md")
     return parser
 
 
