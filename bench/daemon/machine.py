@@ -24,8 +24,10 @@ def machine() -> dict[str, str]:
 
 
 def revision() -> str:
-    """That of what is measured."""
-    return _said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    """That of what is measured; results that are written meanwhile do not make it another."""
+    git = ("git", "-C", str(ROOT))
+    changed = _said(*git, "status", "--porcelain", "supervisor", "pool", "bench/daemon")
+    return _said(*git, "describe", "--always") + ("-dirty" if changed else "")
 
 
 def versions() -> dict[str, str]:
