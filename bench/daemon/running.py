@@ -21,6 +21,9 @@ from bench.daemon.contenders import APPS, Contender
 
 Process = subprocess.Popen[bytes]
 
+PUT_BACK = 20.0
+"""Seconds in which a broker must have put back what it had handed out."""
+
 
 class BenchError(RuntimeError):
     """A run that must not count: tasks were lost or repeated, or a program has failed."""
@@ -110,12 +113,21 @@ class Run:
         ran, wrong = self.ledger.done(), []
         if repeated := self.ledger.repeated():
             wrong.append(f"{repeated} tasks repeated")
-        if lost := self.ledger.tasks - ran - self.broker.left(self.contender):
+        if lost := self._lost(ran):
             wrong.append(f"{lost} messages lost" if lost > 0 else f"{-lost} messages left of tasks that ran")
         if self._backend and (missing := ran - self.broker.stored(self._backend, self.contender)):
             wrong.append(f"{missing} results missing")
         if wrong:
             raise BenchError(f"{self.contender.name}: {', '.join(wrong)}:\n{self.log()}")
+
+    def _lost(self, ran: int) -> int:
+        """Messages that are nowhere.  RabbitMQ puts back what a worker held when that has gone already."""
+        until = time.monotonic() + PUT_BACK
+        while (lost := self.ledger.tasks - ran - self.broker.left(self.contender)) > 0:
+            if time.monotonic() > until:
+                break
+            time.sleep(0.05)
+        return lost
 
     def log(self) -> str:
         """The end of what the worker has said."""

@@ -32,8 +32,9 @@ SILENCE = 5.0
 """Seconds for which a Redis server may be silent.  kombu's own longest wait in one command is a second."""
 
 
-GOODBYE = 2.0
-"""Seconds for each word of a leave at the end of a process."""
+GOODBYE = 5.0
+"""Seconds for each word of a leave at the end of a process: more than a busy broker takes to read what is on
+its way to it, some megabytes."""
 
 
 class Broker:
