@@ -24,6 +24,8 @@ def brief(value: Any, limit: int = 1024, levels: int = 3) -> str:
     """A repr of ``value`` of about ``limit`` characters at most."""
     if value is None:
         return "None"
+    if type(value) is int and -1_000_000 < value < 1_000_000 and limit > 7:
+        return str(value)
     if value == {} and type(value) is dict:
         return "{}"
     if levels and (simple := _simple(value, limit)):

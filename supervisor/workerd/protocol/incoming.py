@@ -30,7 +30,7 @@ from workerd.protocol.serial import load, unpack
 # Every array of msgpack begins with a byte above this, and no JSON text does.
 _LAST_ASCII = 0x7F
 
-Call = tuple[list[Any], dict[str, Any], dict[str, Any]]
+Call = tuple[list[Any], dict[str, Any], Mapping[str, Any]]
 
 # Every header that protocol 2 gives a meaning; all others are the sender's own.
 STANDARD_HEADERS = frozenset(
@@ -38,6 +38,7 @@ STANDARD_HEADERS = frozenset(
     | {"root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting"}
     | {"stamped_headers", "stamps", "compression", "redelivered", "x-workerd-deaths", "x-workerd-requeued"}
 )
+_NO_LIMITS = (None, None)
 _EMBED = ("callbacks", "errbacks", "chain", "chord")
 
 
@@ -54,14 +55,19 @@ class Incoming(msgspec.Struct, kw_only=True):
     redelivered: bool
 
     def load(self, accept: Iterable[str] = ("json",)) -> Call:
-        """(args, kwargs, embed), decoded with a serializer that ``accept`` names."""
+        """(args, kwargs, embed), decoded with a serializer that ``accept`` names.
+
+        What ``embed`` does not have, or has as null, there is not.
+        """
         data = self._decoded(accept)
         if isinstance(data, Mapping):
             return self._call_v1(dict(data))
         if not isinstance(data, (list, tuple)) or len(data) != 3:
             raise InvalidTaskError("the body is not [args, kwargs, embed]")
         args, kwargs, embed = data
-        return _checked_call(args, kwargs, {key: (embed or {}).get(key) for key in _EMBED})
+        if embed and not isinstance(embed, Mapping):
+            raise InvalidTaskError("embed is not an object")
+        return _checked_call(args, kwargs, embed or {})
 
     def _decoded(self, accept: Iterable[str]) -> Any:
         packing = self.headers.get("compression")
@@ -79,7 +85,7 @@ class Incoming(msgspec.Struct, kw_only=True):
 
     def custom_headers(self) -> dict[str, Any]:
         """The headers that only the sender gives a meaning."""
-        if self.headers.keys() <= STANDARD_HEADERS:
+        if STANDARD_HEADERS.issuperset(self.headers):
             return {}
         return {key: value for key, value in self.headers.items() if key not in STANDARD_HEADERS}
 
@@ -103,7 +109,7 @@ def waits_for(payload: bytes) -> bool:
         embed = open_payload(payload).load(PLAIN)[2]
     except (MalformedError, InvalidTaskError, ContentDisallowed, DecodeError):
         return False
-    return bool(embed["errbacks"] or embed["chain"] or embed["chord"])
+    return bool(embed.get("errbacks") or embed.get("chain") or embed.get("chord"))
 
 
 def open_payload(payload: bytes) -> Incoming:
@@ -155,13 +161,13 @@ def _is_exact_amqp(payload: bytes) -> bool:
         limits = _decode_exact_amqp(payload)[1].timelimit
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
-    return limits is None or all(limit is None or math.isfinite(limit) for limit in limits)
+    return limits in (None, _NO_LIMITS) or all(limit is None or math.isfinite(limit) for limit in limits)
 
 
-def _checked_call(args: Any, kwargs: Any, embed: dict[str, Any]) -> Call:
+def _checked_call(args: Any, kwargs: Any, embed: Mapping[str, Any]) -> Call:
     if not isinstance(args, (list, tuple)):
         raise InvalidTaskError("args is not a list")
-    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+    if not isinstance(kwargs, Mapping) or (kwargs and not all(isinstance(key, str) for key in kwargs)):
         raise InvalidTaskError("kwargs is not an object with names as keys")
     return list(args), dict(kwargs), embed
 

@@ -11,6 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 
 from tests.unit.app.mail import run, sent, signature
 from workerd import App, Ignore, Reject
+from workerd.delivery import Outcome
 
 
 def test_a_run_that_returns_is_a_success_with_its_result(app: App) -> None:
@@ -21,6 +22,9 @@ def test_a_run_that_returns_is_a_success_with_its_result(app: App) -> None:
     ran = run(app, "add", (1,), {"y": 2}, parent_id="p", group="g")
     assert (ran.state, ran.header["repr"], ran.header["store"]) == ("SUCCESS", "3", True)
     assert ran.header["runtime"] >= 0
+    assert Outcome.of(ran.header) == Outcome(
+        state="SUCCESS", runtime=ran.header["runtime"], repr="3", store=True
+    )
     assert datetime.fromisoformat(ran.meta.pop("date_done")).tzinfo is not None
     assert ran.meta == {
         "status": "SUCCESS",

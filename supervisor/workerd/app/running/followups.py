@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def check_followups(app: App, request: Request) -> None:
     """Refuse a call whose follow-ups cannot be sent: better no run than a lost follow-up."""
+    if request.chord is None and not (request.callbacks or request.errbacks or request.chain):
+        return
     for kind in ("callbacks", "errbacks", "chain"):
         for item in getattr(request, kind) or ():
             _check(kind, item)

@@ -39,7 +39,7 @@ class Finish:
         self._task = task
         self._request = request
         self._encoded: Run | None = None
-        self._body = b""
+        self._body, self._kept = b"", False
 
     def __call__(self, run: Run) -> Run:
         """Encode and send; what fails in it becomes the outcome."""
@@ -72,21 +72,27 @@ class Finish:
         """The header and the body of the DONE frame."""
         if run is not self._encoded:
             self._encode(run)
-        value, throws = run.value, self._task.throws if self._task else ()
         header = {
             "state": run.state,
             "runtime": run.runtime,
             "repr": self._repr(run),
+            "store": self._kept,
+        }
+        if run.state != SUCCESS:
+            header |= self._shortfall(run)
+        return header, self._body
+
+    def _shortfall(self, run: Run) -> dict[str, Any]:
+        """What there is to tell of a run that did not succeed."""
+        value, throws = run.value, self._task.throws if self._task else ()
+        return {
             "traceback": None if run.traceback is None else printable(run.traceback),
             "requeue": isinstance(value, Reject) and value.requeue,
-            "store": self._stored(run),
             "timeout": run.timeout,
             "stopped": run.stopped,
             "expected": run.state == FAILURE and isinstance(value, throws),
+            "cause": cut(safe_repr(value.exc), REPR_LIMIT) if run.state == RETRY else "",
         }
-        if run.state == RETRY:
-            header["cause"] = cut(safe_repr(value.exc), REPR_LIMIT)
-        return header, self._body
 
     def _stored(self, run: Run) -> bool:
         if run.state == IGNORED or (run.state == REJECTED and run.value.requeue):
@@ -99,7 +105,8 @@ class Finish:
         return self._app.backend.enabled
 
     def _encode(self, run: Run) -> None:
-        self._body = self._app.backend.encode(self._meta(run)) if self._stored(run) else b""
+        self._kept = self._stored(run)
+        self._body = self._app.backend.encode(self._meta(run)) if self._kept else b""
         self._encoded = run
 
     def _meta(self, run: Run) -> dict[str, Any]:

@@ -21,8 +21,9 @@ def with_arguments(
     # The body of protocol 1 holds headers as well.
     request = bare if incoming.headers is headers else bare_request(incoming, job)
     request.args, request.kwargs = args, kwargs
-    request.callbacks, request.errbacks = embed["callbacks"], embed["errbacks"]
-    request.chain, request.chord = embed["chain"], embed["chord"]
+    given = embed.get
+    request.callbacks, request.errbacks = given("callbacks"), given("errbacks")
+    request.chain, request.chord = given("chain"), given("chord")
     return request
 
 
