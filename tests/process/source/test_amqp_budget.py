@@ -61,6 +61,24 @@ def test_the_broker_hands_out_no_more_than_the_group_has_room_for(
     assert waiting(client, queues) == 18
 
 
+def test_a_limit_goes_down_at_once_and_up_only_when_half_of_the_room_would_not_do(
+    node: MakeNode, client: Client
+) -> None:
+    client.channel.queue_declare(client.queue, durable=True, auto_delete=False)
+    ours = node(client.url).start(client.queue)
+    intake = ours.source._groups[GROUP].intake  # type: ignore[attr-defined]
+    limits = []
+    for room in (200, 150, 290, 450, 600, 64, 65, 63, 64, 0, 1):
+        ours.source.fetch(GROUP, room)
+        quiet(ours, client)
+        limits.append(intake.limit)
+    assert limits == [200, 150, 150, 450, 450, 64, 64, 63, 63, 0, 1]
+    client.send(*"abc")
+    quiet(ours, client)
+    assert len(ours.ids) == 1
+    assert client.waiting() == 2
+
+
 def test_a_queue_that_is_alone_has_the_whole_budget(
     node: MakeNode, client: Client, queues: list[str]
 ) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST = 65535  # the limit is a short on the wire
 
+MUCH = 64
+"""Of so much room half will do until it is used up: each change is work for the broker."""
+
 
 class Intake:
     """What comes over ``channel`` is given to ``on_message(queue, message)``."""
@@ -92,7 +95,9 @@ class Intake:
         Does not wait for the broker.
         """
         if self._shared or len(self.queues) < 2:
-            self._allow_all(min(held + room, MOST))
+            limit = min(held + room, MOST)
+            if room < MUCH or limit < self.limit or limit - self.limit > room // 2:
+                self._allow_all(limit)
         else:
             self.limit = held + room
             self._turns.work(self.queues, room - waiting)
