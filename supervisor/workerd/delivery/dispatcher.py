@@ -136,9 +136,14 @@ class Dispatcher:
         self.pump()
 
     def pump(self) -> None:
-        """Start what can start, in every lane."""
+        """Start what can start, in every lane, and ask for as much as there is room for."""
         for lane in self.lanes.values():
             lane.pump()
+
+    def start(self) -> None:
+        """Start what can start, in every lane."""
+        for lane in self.lanes.values():
+            lane.start()
 
     def _rate_changed(self, task: str) -> None:
         for lane in self.lanes.values():
@@ -166,8 +171,7 @@ class Dispatcher:
     def on_deliveries(self, deliveries: list[Delivery]) -> None:
         """Take what the source has fetched; what cannot be run is put aside, never dropped."""
         self.narrator.look()
-        for delivery in deliveries:
-            self.intake.take(delivery)
+        self.intake.take_all(deliveries)
         self.parking.batch_ended()
         self.holding.watch()
         self.pump()

@@ -6,6 +6,7 @@ joined with it, never run again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from workerd.delivery.outcome import DONE
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 
 USUAL = TaskOptions()
+
+SLICE = 64
+"""Messages that are taken in at a time: children would wait for the last of a large batch."""
 
 
 class Callbacks(Protocol):
@@ -36,6 +40,14 @@ class Intake:
         self.dispatcher = dispatcher
         self.callbacks: Callbacks | None = None
         """Of steps, called with each request."""
+
+    def take_all(self, deliveries: Sequence[Delivery]) -> None:
+        """Take them all; of a large batch the first begin before the last are taken in."""
+        for first in range(0, len(deliveries), SLICE):
+            if first:
+                self.dispatcher.start()
+            for delivery in deliveries[first : first + SLICE]:
+                self.take(delivery)
 
     def take(self, delivery: Delivery) -> None:
         """Reserve it, join it, or put it aside."""

@@ -74,17 +74,22 @@ class Lane:
 
     def pump(self) -> None:
         """Start what can start, then ask the source for as much as there is room for."""
-        pool = self.pool
-        if pool is None or self._starting:
+        if self.pool is None or self._starting:
+            return  # what becomes ready meanwhile is seen by the pump that goes on
+        self.start()
+        source = self.dispatcher.settler.source
+        if source is not None and not self.dispatcher.draining:
+            source.fetch(self.name, self._room(self.pool))
+
+    def start(self) -> None:
+        """Start what can start."""
+        if self.pool is None or self._starting:
             return
         self._starting = True
         try:
-            self._start(pool)
+            self._start(self.pool)
         finally:
             self._starting = False
-        source = self.dispatcher.settler.source
-        if source is not None and not self.dispatcher.draining:
-            source.fetch(self.name, self._room(pool))
 
     def _room(self, pool: Pool) -> int:
         """How many messages more this node should hold for the pool."""

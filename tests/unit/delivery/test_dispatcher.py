@@ -7,6 +7,7 @@ import pytest
 from tests.unit.delivery.desk import SUCCESS, Desk
 from tests.unit.delivery.fakes import delivery, message
 from workerd.delivery import Stage
+from workerd.delivery.intake import SLICE
 from workerd.delivery.lane import AGAIN
 
 
@@ -16,6 +17,21 @@ def test_what_has_no_slot_waits_here_and_starts_in_order(desk: Desk) -> None:
     assert [job.title for job in desk.pool.jobs] == ["proj.add[id-t0]", "proj.add[id-t1]"]
     desk.done()
     assert desk.pool.jobs[-1].title == "proj.add[id-t2]"
+
+
+def test_the_first_of_many_begin_before_the_last_is_taken_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_in: list[int] = []
+    submit = desk.pool.submit
+    monkeypatch.setattr(
+        desk.pool, "submit", lambda job: (taken_in.append(len(desk.dispatcher.table)), submit(job))
+    )
+    desk.take(*(delivery(f"t{n}") for n in range(3 * SLICE)))
+
+    assert taken_in == [SLICE, SLICE]
+    assert len(desk.dispatcher.table) == 3 * SLICE
+    assert desk.source.room == 0
 
 
 def test_long_tasks_are_fetched_only_for_free_slots(desk: Desk) -> None:
