@@ -36,8 +36,8 @@ class Publishes:
 
     def __init__(self) -> None:
         self._held: dict[Publish, Request] = {}
-        # (settled at, publish, fate), the oldest first
-        self._fresh: deque[tuple[float, Publish, Verdict]] = deque(maxlen=MOST_FRESH)
+        # (settled at, tag, queue, fate), the oldest first
+        self._fresh: deque[tuple[float, str, str, Verdict]] = deque(maxlen=MOST_FRESH)
         self._remembered: dict[Publish, tuple[float, Verdict]] = {}  # (forget at, fate)
 
     def add(self, request: Request) -> None:
@@ -61,13 +61,13 @@ class Publishes:
             # It waits in its queue again, or will when the node that took it over has an accident too.
             self._remember(publish, verdict, now)
         else:
-            self._fresh.append((now, publish, verdict))
+            self._fresh.append((now, *publish, verdict))
 
     def link_lost(self, now: float) -> None:
         """What was settled just now may not have outlived the broker."""
-        for settled, publish, verdict in self._fresh:
+        for settled, tag, queue, verdict in self._fresh:
             if settled >= now - FRESH:
-                self._remember(publish, verdict, now)
+                self._remember((tag, queue), verdict, now)
         self._fresh.clear()
 
     def find(self, tag: str, queue: str, now: float) -> Request | Verdict | None:

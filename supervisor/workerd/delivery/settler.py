@@ -45,7 +45,7 @@ class Settler:
     ) -> None:
         self.table, self.clock, self.timer, self.on_settled = table, clock, timer, on_settled
         self.dead_room, self.deaths = dead_room, deaths
-        self._begun: list[Request] = []  # their runs may be over already
+        self._begun: list[int] = []  # numbers, so that a request whose run is over is not kept alive
         self.source: TaskSource | None = None
         self.takes_back = False
         """The broker takes what is unsettled back when a link is lost (AMQP)."""
@@ -93,7 +93,7 @@ class Settler:
         else:
             if not self._begun:
                 self.timer.call_after(LASTS, self._note_what_lasts)
-            self._begun.append(request)
+            self._begun.append(request.number)
 
     def ended(self, request: Request) -> None:
         """It runs no more, or its child has died of it."""
@@ -115,11 +115,14 @@ class Settler:
 
     def _note_what_lasts(self) -> None:
         begun, self._begun = self._begun, []
-        for request in begun:
-            if request.stage is Stage.RUNNING and request.time_start is not None:
+        for number in begun:
+            request = self.table.get(number)
+            if request is None or request.stage is not Stage.RUNNING:
+                continue
+            if request.time_start is not None:
                 self.note(request)
-            elif request.stage is Stage.RUNNING:
-                self._begun.append(request)  # it is with its child, which runs others before it
+            else:
+                self._begun.append(number)  # it is with its child, which runs others before it
         if self._begun:
             self.timer.call_after(LASTS, self._note_what_lasts)
 
