@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -81,7 +81,8 @@ def envelope_of(notice: Notice) -> bytes:
     }
     return _encode(
         {
-            "body": base64.b64encode(notice.body).decode(),
+            # As it is: base64 has nothing that JSON escapes, and a batch of events is 60 kB of it.
+            "body": msgspec.Raw(b'"%b"' % b2a_base64(notice.body, newline=False)),
             "content-encoding": notice.content_encoding,
             "content-type": notice.content_type,
             "headers": notice.headers,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workerd.source.base import Delivery
 
 
-class TaskEvent(msgspec.Struct):
+class TaskEvent(msgspec.Struct, gc=False):
     """One event of a task.  Structs, because a busy node makes some ten thousand of them a second."""
 
     hostname: str
