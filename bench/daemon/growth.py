@@ -20,8 +20,8 @@ from bench.daemon.running import run
 from bench.daemon.setting import Setting
 from bench.daemon.turns import Figures
 
-MEASURED = 10_000
-"""Tasks of a point."""
+MEASURED = 40_000
+"""Tasks of a point: a second and more, so that a moment in which others want the cores is not the point."""
 
 
 @dataclass(frozen=True)
