@@ -162,7 +162,8 @@ def test_a_busy_node_spares_the_in_flight_store(
     while len(ours.got) < 10:
         ours.source.fetch(GROUP, 1)
         ours.turn()
-    assert looks(client) - before <= 1 + (time.monotonic() - began) / 0.1
+    # One before the first rest, and one that is no look, should the start still be under way.
+    assert looks(client) - before <= 2 + (time.monotonic() - began) / 0.1
 
 
 @pytest.mark.usefixtures("no_net")
@@ -222,4 +223,4 @@ def test_all_that_an_idle_node_does_again_and_again_goes_out_with_its_looks(
 
     # Whose leases are missing, our own lease, and what Celery's workers have held for too long.
     ours.until(lambda: said(b"SMEMBERS", b"workerd:lease:host:1", b"BYSCORE"))
-    assert all(b"EXISTS" in pipeline for pipeline in sent if pipeline)
+    assert not [pipeline for pipeline in sent if pipeline and b"EXISTS" not in pipeline]
