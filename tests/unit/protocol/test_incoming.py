@@ -15,7 +15,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 
 from tests.unit.protocol.wire_vectors import Captured, task_messages, vector
 from workerd.protocol.exceptions import InvalidTaskError
-from workerd.protocol.incoming import open_payload
+from workerd.protocol.incoming import open_payload, waits_for
 from workerd.protocol.message import MalformedError, message_from_amqp, message_from_redis
 
 READABLE = ("application/json", "application/x-msgpack", "application/x-python-serialize")
@@ -109,6 +109,12 @@ BAD_CALLS = {
 def test_a_body_that_is_no_call_is_an_invalid_task(body: Any, reason: str) -> None:
     with pytest.raises(InvalidTaskError, match=reason):
         open_payload(payload(body)).load()
+
+
+def test_nobody_waits_for_a_call_that_cannot_be_read() -> None:
+    for body in ([[], {}, True], [[], {}, None], "x", {"args": []}):
+        assert not waits_for(payload(body))
+    assert waits_for(payload([[], {}, {"chain": [{"task": "t"}]}]))
 
 
 def test_a_protocol_1_body_under_a_task_header_is_read() -> None:
