@@ -37,6 +37,9 @@ class Run:
         self.ledger = Ledger.create(home / "ledger", tasks)
         self._env = {
             **os.environ,
+            # As on a machine in use: what was imported once is not compiled anew, and what is printed waits.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONUNBUFFERED": "",
             "BENCH_LEDGER": str(home / "ledger"),
             "BENCH_BROKER": broker.url,
             "BENCH_BACKEND": backend,
