@@ -88,9 +88,12 @@ def queues(broker: Broker, count: int) -> Figures:
 
 
 def children(broker: Broker, count: int) -> Figures:
-    """Tasks that sleep for so long that ``count`` children could do 200 a second."""
-    with run(OURS, broker, 1_500) as it:
-        it.send(sleep=count / 200, uneven=True)
+    """Tasks that sleep for so long that ``count`` children could do 100 a second.
+
+    With one child they sleep for 10 ms, of which the kernel makes half a millisecond more.
+    """
+    with run(OURS, broker, 1_000) as it:
+        it.send(sleep=count / 100, uneven=True)
         return emptied(it, it.ledger.tasks, count)
 
 
