@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -240,6 +241,24 @@ def test_a_link_that_breaks_in_the_middle_loses_none(server: Any, queue: str) ->
         arrived = taken(App("proj", broker=server.url), queue)
     # What was not answered is sent again: it may be there twice.
     assert sorted(set(arrived)) == list(range(-2, 300))
+
+
+def test_a_broker_that_reads_nothing_for_a_while_is_waited_for_and_has_each_once(
+    server: Any, queue: str
+) -> None:
+    with (
+        Proxy(server.port) as proxy,
+        App("proj", broker=proxy.url(server.url), task_default_queue=queue) as app,
+    ):
+        app.send_many([("t", (-1,))])
+        before = proxy.accepted
+        proxy.freeze("up")
+        # A busy one may be silent for longer; py-amqp's own sockets give up after a second.
+        Timer(2.5, proxy.resume).start()
+        app.send_many([("t", (n, "x" * 20_000)) for n in range(1000)])
+        assert proxy.accepted == before
+        arrived = taken(App("proj", broker=server.url), queue)
+    assert sorted(arrived) == list(range(-1, 1000))
 
 
 def test_without_retry_what_a_broken_link_left_open_is_told_and_never_there_twice(

@@ -25,6 +25,7 @@ from amqp.exceptions import ChannelError
 from workerd.source.amqp.link import LINK_ERRORS, AmqpLink
 from workerd.source.amqp.outgoing import Copy, Declare, Route
 from workerd.source.apart import Apart
+from workerd.transport.amqp_patience import be_patient
 from workerd.transport.loop import Cancelable, Loop
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ WINDOW, WINDOW_BYTES = 500, 64 * 1024
 
 With more than the sockets hold, a slow broker leaves us in the middle of a write.
 """
-
-SILENCE = 30_000
-"""Milliseconds that the broker may leave unread what we have sent."""
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 4.0
@@ -226,8 +224,7 @@ class Publisher:
         # Not connect(): that sleeps 2 s in between two attempts of its own.
         self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         raw = self._connection.connection
-        # py-amqp gives a broker that takes nothing for a second up, which a busy one may do; heartbeats tell.
-        raw.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE)
+        be_patient(raw)  # heartbeats tell of a broker that is gone
         if (
             raw.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < 2 * self._window
         ):  # half is for the kernel

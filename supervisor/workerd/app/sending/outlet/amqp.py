@@ -22,6 +22,7 @@ from workerd.protocol.amqp_confirms import Confirm, is_whole, split_confirms
 from workerd.protocol.amqp_content import publish_frames
 from workerd.protocol.amqp_stencil import filled_frames
 from workerd.protocol.parcel import Parcel
+from workerd.transport.amqp_patience import be_patient
 
 WRITE_BYTES = 64 * 1024
 """Frames are gathered until they are so long, then written."""
@@ -45,6 +46,8 @@ class AmqpOutlet:
     def __init__(self, connection: BrokerConnection) -> None:
         self._kombu = connection
         self._connection: Any = connection.connection
+        if "socket_settings" not in (connection.transport_options or {}):
+            be_patient(self._connection)
         self._channel: Any = self._connection.channel()
         self._confirms = bool(self._connection.confirm_publish)
         if self._confirms:
