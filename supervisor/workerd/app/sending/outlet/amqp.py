@@ -46,8 +46,8 @@ class AmqpOutlet:
     def __init__(self, connection: BrokerConnection) -> None:
         self._kombu = connection
         self._connection: Any = connection.connection
-        if "socket_settings" not in (connection.transport_options or {}):
-            be_patient(self._connection)
+        # Who sets the socket himself has said how long it waits.
+        self._patient = "socket_settings" in (connection.transport_options or {})
         self._channel: Any = self._connection.channel()
         self._confirms = bool(self._connection.confirm_publish)
         if self._confirms:
@@ -71,6 +71,10 @@ class AmqpOutlet:
         try:
             self._hear()
             while not self._refused and (frames := self._gathered(waiting)):
+                if wrote and not self._patient:
+                    # Of much at once.  Who sends little still hears of a host that is gone within a second.
+                    be_patient(self._connection)
+                    self._patient = True
                 wrote = True
                 self._connection.transport.write(b"".join(frames))
                 if not self._confirms:
