@@ -1,7 +1,8 @@
 """How fast a full queue is emptied, and what that costs.
 
-The queue is filled first, then the worker is started.  The first tenth of the tasks is not counted, so that
-no boot is measured.  Each contender gets as many tasks as take it the same time.
+The queue is filled first; when the broker has nothing left to do for that, the worker is started.  The first
+tenth of the tasks is not counted, so that no boot is measured.  Each contender gets as many tasks as take it
+the same time.
 
 Units: tasks a second; microseconds of CPU time a task, of the worker's first process (``own``), of its other
 processes, and of the broker.
@@ -68,6 +69,7 @@ def drain(
 def emptied(it: Run, upto: int, children: int, words: tuple[str, ...] = ()) -> Figures:
     """Run a worker until so many tasks of a filled queue are done, and verify them."""
     first = upto // 10
+    it.broker.rest()
     with it.worker(children, *words) as process:
         it.await_tasks(process, first)
         counted, before = it.ledger.done(), spent(process.pid, it.broker.pid)
