@@ -23,7 +23,9 @@ from tests.unit.source.wire import (
     properties,
     tag_of,
 )
+from workerd.source.amqp import deliveries
 from workerd.source.amqp.arrival import Arrival
+from workerd.source.amqp.frames import delivery_at
 from workerd.source.amqp.link import READ_SIZE
 
 # Of everything that there is one; a few hundred bytes, because they are cut at each of them.
@@ -135,6 +137,34 @@ def test_usual_messages_do_come_past_py_amqp_wherever_they_are_cut() -> None:
             wire.read(usual[:cut])
             wire.read(usual[cut:] + b"".join(delivery(1, 3, most=4)))
             assert [type(message) is Arrival for message in came] == [True, True, False], cut
+
+
+def test_what_several_consumers_get_in_turn_is_read_the_long_way_once_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long_way: list[int] = []
+
+    def counted(buffer: bytes, at: int) -> tuple[Arrival | None, int]:
+        long_way.append(at)
+        return delivery_at(buffer, at)
+
+    monkeypatch.setattr(deliveries, "delivery_at", counted)
+    tags = ["a", "another", "b", "c"] * 3
+    buffer = b"".join(b"".join(delivery(1, number, tag=tag)) for number, tag in enumerate(tags, 1))
+    reader, at, came = deliveries.Deliveries(), 0, []
+    while at < len(buffer):
+        arrival, at = reader.at(buffer, at)
+        assert arrival is not None
+        came.append((arrival.consumer_tag, arrival.delivery_tag))
+    assert came == [(tag, number) for number, tag in enumerate(tags, 1)]
+    assert len(long_way) == 4
+
+
+def test_ways_of_consumers_that_have_ended_are_forgotten() -> None:
+    reader = deliveries.Deliveries()
+    for number in range(deliveries.MOST + 1):
+        reader.at(b"".join(delivery(1, 1, tag=f"workerd.{number}.q")), 0)
+    assert len(reader._ways) <= deliveries.MOST
 
 
 def test_usual_messages_are_a_sign_of_life_as_well() -> None:

@@ -2,7 +2,7 @@
 
 Messages that one consumer gets of one exchange by one key differ, in their method frame, in nothing but their
 number and whether they come again.  So what such a frame begins and ends with is kept, the last one of each
-channel, and compared; the long way (``frames.delivery_at``) is for all that is not like it, or incomplete.
+consumer, and compared; the long way (``frames.delivery_at``) is for all that is not like it, or incomplete.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ _CONTENT = struct.Struct(">BHIHHQ")  # kind, channel, size, class, weight, lengt
 _TAG = 11  # where the consumer's tag is: behind the frame's head, class and method
 _HEADER, _BODY = 2, 3
 
+MOST = 1000
+"""Ways that are known at a time: a consumer that begins anew has another tag."""
+
 
 class _Way(NamedTuple):
     """The method frame of one delivery, around what the next one may have otherwise."""
 
-    begin: bytes
+    begin: int
+    """Bytes before that: they are what the way is known by."""
     end: bytes
     size: int
     channel: int
@@ -35,24 +39,26 @@ class Deliveries:
     """Of one connection."""
 
     def __init__(self) -> None:
-        self._ways: dict[bytes, _Way] = {}  # by the bytes of the channel
+        self._ways: dict[bytes, _Way] = {}  # by what the frame begins with: its consumer's tag comes last
 
     def at(self, buffer: bytes, at: int) -> tuple[Arrival | None, int]:
         """As ``frames.delivery_at``."""
-        way = self._ways.get(buffer[at + 1 : at + 3])
-        if way is not None and buffer.startswith(way.begin, at):
-            found = _by(way, buffer, at)
-            if found is not None:
-                return found
+        tag = at + _TAG
+        begin = buffer[at : tag + 1 + buffer[tag]] if tag < len(buffer) else b""
+        way = self._ways.get(begin)
+        if way is not None and (found := _by(way, buffer, at)) is not None:
+            return found
         arrival, end = delivery_at(buffer, at)
         if arrival is not None:
-            self._ways[buffer[at + 1 : at + 3]] = _way_of(arrival, buffer, at)
+            if len(self._ways) >= MOST:
+                self._ways.clear()
+            self._ways[begin] = _way_of(arrival, buffer, at, len(begin))
         return arrival, end
 
 
 def _by(way: _Way, buffer: bytes, at: int) -> tuple[Arrival, int] | None:
     """The message at ``at`` if it has come this way, whole and in one body frame at most."""
-    varying, header = at + len(way.begin), at + way.size
+    varying, header = at + way.begin, at + way.size
     if not buffer.startswith(way.end, varying + DELIVERY.size):
         return None
     try:
@@ -73,13 +79,12 @@ def _by(way: _Way, buffer: bytes, at: int) -> tuple[Arrival, int] | None:
     return Arrival(channel, delivery, content, text), end
 
 
-def _way_of(arrival: Arrival, buffer: bytes, at: int) -> _Way:
+def _way_of(arrival: Arrival, buffer: bytes, at: int, begin: int) -> _Way:
     """That of ``arrival``, which is at ``at``."""
-    varying = at + _TAG + 1 + buffer[at + _TAG]
     size = AROUND + HEAD.unpack_from(buffer, at)[2]
     return _Way(
-        begin=buffer[at:varying],
-        end=buffer[varying + DELIVERY.size : at + size],
+        begin=begin,
+        end=buffer[at + begin + DELIVERY.size : at + size],
         size=size,
         channel=arrival.channel_id,
         consumer_tag=arrival.consumer_tag,
