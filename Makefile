@@ -50,7 +50,7 @@ check: $(TESTABLE) ## format, lint, types, layers, unit and contract tests (unde
 soak: $(TESTABLE) brokers ## random kills, scaling, reloads and load for 10 minutes, from a printed seed
 	@$(BIN)/pytest -v -s --timeout=900 --soak=600 tests/soak
 
-bench: peers ## measure the daemon beside other task queues and write bench/RESULTS.md (an hour, on a quiet machine)
+bench: peers ## measure the daemon beside other task queues and write bench/RESULTS.md (an hour and a quarter, on a quiet machine)
 	@$(BIN)/python -m bench.daemon
 
 bench-quick: peers ## the same of ours, Celery and the fastest other one, printed only (3 minutes)

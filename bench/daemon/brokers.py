@@ -25,19 +25,19 @@ LONGEST_REST = 60.0
 class Broker:
     """A server that runs, as the measures see it."""
 
-    def __init__(self, name: str, server: RedisServer | RabbitServer) -> None:
-        self.name, self.server, self.url = name, server, server.url
+    def __init__(self, name: str, server: RedisServer | RabbitServer, rest: float = REST) -> None:
+        self.name, self.server, self.url, self._rest = name, server, server.url, rest
 
     @property
     def pid(self) -> int:
         return self.server.pid
 
     def rest(self) -> None:
-        """Return when it has nothing left to do, so that nobody pays for what went before."""
+        """Return when it has had nothing to do for so long, so that nobody pays for what went before."""
         used, since, until = self._used(), time.monotonic(), time.monotonic() + LONGEST_REST
-        while (now := time.monotonic()) < min(since + REST, until):
+        while (now := time.monotonic()) < min(since + self._rest, until):
             time.sleep(0.25)
-            if (found := self._used()) - used > 0.02 * REST:
+            if (found := self._used()) - used > 0.02 * self._rest:
                 used, since = found, now
 
     def _used(self) -> float:
@@ -85,13 +85,13 @@ class Broker:
 
 
 @contextmanager
-def open_broker(name: str) -> Iterator[Broker]:
+def open_broker(name: str, rest: float = REST) -> Iterator[Broker]:
     """``redis`` or ``rabbitmq``, with an empty home of its own."""
     servers: dict[str, type[RedisServer | RabbitServer]] = {REDIS: RedisServer, RABBITMQ: RabbitServer}
     with tempfile.TemporaryDirectory(prefix="wd-broker-") as home:
         server = servers[name](Path(home))
         server.start()
         try:
-            yield Broker(name, server)
+            yield Broker(name, server, rest)
         finally:
             server.stop()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from bench.daemon.brokers import Broker, open_broker
+from bench.daemon.brokers import REST, Broker, open_broker
 from bench.daemon.contenders import CONTENDERS, RABBITMQ, REDIS, Contender
 from bench.daemon.turns import Found
 
@@ -37,7 +37,8 @@ class Setting:
     def broker(self, name: str) -> Broker:
         """A private one, started when it is first asked for."""
         if name not in self._open:
-            self._open[name] = self.stack.enter_context(open_broker(name))
+            rest = 0.0 if self.quick else REST
+            self._open[name] = self.stack.enter_context(open_broker(name, rest))
         return self._open[name]
 
     def contenders(self, broker: str) -> list[Contender]:
