@@ -29,7 +29,7 @@ COLUMNS = (
 
 def measure(setting: Setting) -> Iterator[Table]:
     """Each broker."""
-    samples = 150 if setting.quick else 250
+    samples = 100 if setting.quick else 250
     for name in setting.brokers:
         broker = setting.broker(name)
         print(f"latency, {name}")

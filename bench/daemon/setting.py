@@ -77,7 +77,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="ours, Celery and the best peer; shorter turns")
     parser.add_argument("--broker", choices=(REDIS, RABBITMQ), help="only this one")
     parser.add_argument("--only", default="", help="contenders, such as workerd,celery")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contender (3)")
+    parser.add_argument("--rounds", type=int, help="turns of each contender (3, quick: 2)")
     parser.add_argument("--seconds", type=float, help="that a turn of a drain should take (3, quick: 1)")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md in any case")
     parser.add_argument("--add", action="store_true", help="put what is measured into bench/RESULTS.md")
@@ -87,8 +87,9 @@ def options() -> argparse.ArgumentParser:
 @contextmanager
 def setting(words: argparse.Namespace) -> Iterator[Setting]:
     """The setting that the options ask for; its brokers end with it."""
-    seconds = words.seconds or (1.0 if words.quick else 3.0)
+    seconds, rounds = (1.0, 2) if words.quick else (3.0, 3)
+    seconds, rounds = words.seconds or seconds, words.rounds or rounds
     brokers = (words.broker,) if words.broker else (REDIS, RABBITMQ)
     only = tuple(filter(None, words.only.split(",")))
     with ExitStack() as stack:
-        yield Setting(stack, words.rounds, seconds, words.quick, brokers, only)
+        yield Setting(stack, rounds, seconds, words.quick, brokers, only)
