@@ -25,8 +25,8 @@ MOST = 1000
 class _Way(NamedTuple):
     """The method frame of one delivery, around what the next one may have otherwise."""
 
-    begin: int
-    """Bytes before that: they are what the way is known by."""
+    varying: int
+    """Where that is: what comes before it is what the way is known by."""
     end: bytes
     size: int
     channel: int
@@ -58,7 +58,7 @@ class Deliveries:
 
 def _by(way: _Way, buffer: bytes, at: int) -> tuple[Arrival, int] | None:
     """The message at ``at`` if it has come this way, whole and in one body frame at most."""
-    varying, header = at + way.begin, at + way.size
+    varying, header = at + way.varying, at + way.size
     if not buffer.startswith(way.end, varying + DELIVERY.size):
         return None
     try:
@@ -79,12 +79,12 @@ def _by(way: _Way, buffer: bytes, at: int) -> tuple[Arrival, int] | None:
     return Arrival(channel, delivery, content, text), end
 
 
-def _way_of(arrival: Arrival, buffer: bytes, at: int, begin: int) -> _Way:
+def _way_of(arrival: Arrival, buffer: bytes, at: int, varying: int) -> _Way:
     """That of ``arrival``, which is at ``at``."""
     size = AROUND + HEAD.unpack_from(buffer, at)[2]
     return _Way(
-        begin=begin,
-        end=buffer[at + begin + DELIVERY.size : at + size],
+        varying=varying,
+        end=buffer[at + varying + DELIVERY.size : at + size],
         size=size,
         channel=arrival.channel_id,
         consumer_tag=arrival.consumer_tag,
