@@ -92,17 +92,22 @@ def test_without_confirms_what_cannot_be_written_is_sent_again(
     def fail(_: bytes) -> None:
         raise BrokenPipeError
 
-    with App("proj", broker=rabbit_url, task_default_queue=queue, **HASTY) as app:
+    with (
+        App("proj", broker=rabbit_url, task_default_queue=queue, **HASTY) as app,
+        reading(rabbit_url, queue) as found,
+    ):
         app.send_task("t", (0,))
+        # What was written and not read yet would go with its connection: nothing else is promised here.
+        eventually(lambda: found() == [0], within=20)
         with app.broker.seat() as seat:
             monkeypatch.setattr(seat.connection.connection.transport, "write", fail)
         app.send_many([("t", (number,)) for number in range(1, 4)])
+        eventually(lambda: found() == [0, 1, 2, 3], within=20)
         with app.broker.seat() as seat:
             monkeypatch.setattr(seat.connection.connection.transport, "write", fail)
         with pytest.raises(UnavailableError):
             app.send_task("t", (4,), retry=False)
-        with reading(rabbit_url, queue) as found:
-            eventually(lambda: found() == [0, 1, 2, 3], within=20)
+        assert found() == [0, 1, 2, 3]
 
 
 SCRIPT = """
